@@ -1,0 +1,167 @@
+/**
+ * The ledger is all that changes: every pointer of the depot is a record in one LMDB environment (DESIGN §2, §4).
+ *
+ * Promises that every method keeps:
+ *
+ * L1. What a promise resolved for is durable, and was not visible to anybody before it was durable.
+ * L2. A flip is one transaction: generation, head, idempotency key and the end of the stage, or nothing of it.
+ * L3. Reads are synchronous and see one state; no read transaction stays open while anybody waits.
+ *
+ * It holds nothing that grows with bytes, and knows nothing of trees, blobs or HTTP.
+ */
+import type { Digest } from '../model/digest.ts'
+import type { Generation, GenerationRecord, Gid, Lineage, LineageId } from '../model/generation.ts'
+import type { Scope } from '../model/scope.ts'
+
+export interface Ledger {
+  readonly generations: Generations
+  readonly stages: Stages
+  readonly changes: Changes
+  readonly blobs: StageBlobs
+  readonly outcomes: Outcomes
+  readonly tokens: Tokens
+}
+
+/** The log of generations, append-only, and the head. */
+export interface Generations {
+  /** The active generation; undefined only before `begin`. */
+  head(): Generation | undefined
+  get(gid: Gid): Generation | undefined
+  /** Newest first, from the one before `before`; at most `limit`. By number, or at or before a time (ms). */
+  list(from: From, limit: number): readonly Generation[]
+  lineages(): ReadonlyMap<LineageId, Lineage>
+  /** The one function that moves the head. Fails with `base-changed` when the head is not `flip.expected`. */
+  flip(flip: Flip): Promise<Generation>
+}
+
+export type From =
+  | { readonly kind: 'newest' }
+  | { readonly kind: 'number'; readonly atMost: number }
+  | { readonly kind: 'time'; readonly atMostMs: number }
+
+/** Everything that becomes true at once when the head moves. */
+export interface Flip {
+  /** The head that the new generation was planned on; null for the first generation of a depot. */
+  readonly expected: Gid | null
+  readonly gid: Gid
+  readonly record: GenerationRecord
+  /** The canonical bytes of `record`, stored verbatim. */
+  readonly bytes: Uint8Array
+  /** The lineage, when this generation is the first of it. */
+  readonly lineage?: Lineage
+  /** The stage that ends as committed. */
+  readonly stage?: StageId
+  readonly idempotency?: IdempotencyRecord
+}
+
+declare const brand: unique symbol
+export type StageId = string & { readonly [brand]: 'StageId' }
+export type StageState = 'open' | 'committed' | 'aborted' | 'expired'
+
+export interface Stage {
+  readonly id: StageId
+  readonly base: Gid
+  readonly state: StageState
+  /** Id of the token that opened it. */
+  readonly owner: string
+  /** Ids of further tokens that may add to it. */
+  readonly members: readonly string[]
+  readonly message: string
+  readonly createdMs: number
+  readonly expiresMs: number
+  /** Moves with every change, so that what was computed from the changes knows when it is stale. */
+  readonly revision: number
+  /** The generation that it became. */
+  readonly committed?: Gid
+}
+
+export interface Stages {
+  open(stage: Stage): Promise<void>
+  get(id: StageId): Stage | undefined
+  /** Stages that are open, oldest first. */
+  listOpen(): readonly Stage[]
+  /** Moves the time at which an open stage expires. Cheap: it need not be durable. */
+  touch(id: StageId, expiresMs: number): void
+  /** Ends an open stage without a generation, and drops its changes, wanted and leased blobs. */
+  close(id: StageId, state: 'aborted' | 'expired'): Promise<void>
+}
+
+/** What a stage does to one release of one channel, or to a channel itself. `key` is empty for the channel. */
+export interface ChangeRow {
+  readonly channel: string
+  /** The key of the tree, as `metaset/key.ts` makes it: a string whose every character is one byte. */
+  readonly key: string
+  /** JSON, as `depot/change.ts` writes it; undefined removes the row. */
+  readonly value: string | undefined
+}
+
+export interface Changes {
+  /** Adds, replaces or removes rows, and moves the stage's revision, in one transaction. Fails with
+   * `stage-unknown`, `stage-expired`, or `limit-exceeded` when the stage would hold too many. */
+  write(stage: StageId, rows: readonly ChangeRow[]): Promise<void>
+  get(stage: StageId, channel: string, key: string): string | undefined
+  /** In the order of channel, then key by bytes; from the row after `after`, at most `limit`. */
+  list(
+    stage: StageId,
+    after: Pick<ChangeRow, 'channel' | 'key'> | undefined,
+    limit: number,
+  ): readonly ChangeRow[]
+  count(stage: StageId): number
+}
+
+/** The blobs a stage needs or has brought. Rows end with their stage. */
+export interface StageBlobs {
+  /** Leases keep blobs from the sweep: every digest that the stage declared or uploaded. */
+  lease(stage: StageId, digests: readonly Digest[]): Promise<void>
+  isLeased(digest: Digest): boolean
+  /** Blobs that `manifest` names and that were absent when it was staged; an empty list clears them. */
+  want(stage: StageId, manifest: Digest, digests: readonly Digest[]): Promise<void>
+  /** In the order of manifest, then digest; from the one after `after`, at most `limit`. */
+  wanted(stage: StageId, after: Wanted | undefined, limit: number): readonly Wanted[]
+}
+
+export interface Wanted {
+  readonly manifest: Digest
+  readonly digest: Digest
+}
+
+/** The outcome of a commit, kept so that the same request gets the same answer (PROTOCOL §8). */
+export interface IdempotencyRecord {
+  readonly token: string
+  readonly stage: StageId
+  readonly key: string
+  readonly bodyDigest: Digest
+  readonly gid: Gid
+  readonly atMs: number
+}
+
+export interface Outcomes {
+  recall(token: string, stage: StageId, key: string): IdempotencyRecord | undefined
+  /** Drops what is older than `beforeMs`, at most `limit` records, and tells how many it dropped. */
+  forget(beforeMs: number, limit: number): Promise<number>
+}
+
+export interface Token {
+  /** Public name of the token, also in logs. */
+  readonly id: string
+  /** SHA-256 of the secret; the secret itself is never stored. */
+  readonly hash: Digest
+  readonly label: string
+  readonly scopes: readonly Scope[]
+  readonly createdMs: number
+  readonly expiresMs?: number
+  /** Bytes that the token may upload in all. */
+  readonly quotaBytes?: number
+  readonly usedBytes: number
+  readonly revokedMs?: number
+}
+
+export interface Tokens {
+  add(token: Token): Promise<void>
+  /** Revoked ones too. */
+  list(): readonly Token[]
+  byHash(hash: Digest): Token | undefined
+  revoke(id: string, atMs: number): Promise<void>
+  /** Counts uploaded bytes against the quota. Fails with `quota-exceeded`. */
+  use(id: string, bytes: number): Promise<void>
+}

@@ -1,0 +1,80 @@
+/**
+ * Every bound of the depot, in one place. Sizes are bytes, times are milliseconds, the rest are counts.
+ *
+ * What goes over a bound gets a problem that names it (`limit-exceeded` and its kin), never a crash and never an
+ * unbounded wait. Bounds that an operator may change are defaults of the configuration as well.
+ */
+
+export const LIMITS = {
+  // Names. A key of the tree (name, NUL, version) must fit an LMDB key together with what stands before it.
+  channelNameBytes: 64,
+  releaseNameBytes: 214,
+  versionBytes: 256,
+  pathBytes: 1_024,
+  pathDepth: 64,
+  summaryBytes: 1_000,
+  messageBytes: 4_000,
+  mediaTypeBytes: 255,
+  reasonBytes: 1_000,
+
+  // Manifests.
+  manifestBytes: 67_108_864,
+  manifestFiles: 250_000,
+  manifestDependencies: 10_000,
+  annotations: 1_000,
+  annotationBytes: 65_536,
+  /** A manifest up to this size is checked at once; a larger one in a worker, so that nobody waits for it. */
+  manifestInlineBytes: 131_072,
+  channels: 10_000,
+
+  // Blobs.
+  /** Up to this size a blob lives in LMDB, above it in a file of its own. */
+  smallBlobBytes: 65_536,
+  blobBytes: 1_099_511_627_776,
+  batchBytes: 33_554_432,
+  batchBlobs: 20_000,
+  missingDigests: 50_000,
+  /** Kept free on the disk, so that commit, sweep and delete work when uploads are refused already. */
+  diskReserveBytes: 67_108_864,
+  diskReserveInodes: 1_000,
+
+  // Stages.
+  openStages: 1_000,
+  stageMembers: 100,
+  stageChanges: 4_000_000,
+  stageIdleMs: 86_400_000,
+  conflictsListed: 1_000,
+  missingListed: 1_000,
+
+  // Requests.
+  requestBodyBytes: 8_388_608,
+  headerBytes: 16_384,
+  urlBytes: 8_192,
+  requestTimeoutMs: 120_000,
+  connectionIdleMs: 72_000,
+  listPage: 1_000,
+  idempotencyKeyBytes: 255,
+  idempotencyKeepMs: 604_800_000,
+  waitMs: 25_000,
+  holdMs: 10_000,
+  watchers: 10_000,
+  parallelUploads: 64,
+
+  // Memory.
+  answerCacheBytes: 67_108_864,
+  answerCacheEntryBytes: 65_536,
+  nodeCacheBytes: 33_554_432,
+  manifestCacheBytes: 16_777_216,
+  metasetCacheEntries: 64,
+  /** One slice of work on the event loop ends after this long. */
+  sliceMs: 4,
+
+  // Access.
+  tokens: 10_000,
+  tokenBytes: 32,
+  scopesPerToken: 100,
+  rateBuckets: 10_000,
+
+  // Retention (PROTOCOL §9).
+  pinnedMaxAgeSeconds: 604_800,
+} as const

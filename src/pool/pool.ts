@@ -1,0 +1,107 @@
+/**
+ * The pool never changes: every byte of the depot is a blob in it, put once under its SHA-256 (DESIGN §2, §4).
+ *
+ * Three ports, each kept by every implementation and held to its promises by one suite in `test/pool/`:
+ *
+ *   Pool      blobs: files and manifests, small ones inside LMDB, large ones as files
+ *   Nodes     the nodes of the trees, kept as deflate segments that make up a catalog without being touched
+ *   Incoming  uploads that are under way, which may be interrupted and go on later
+ */
+import type { Digest } from '../model/digest.ts'
+
+/** Bytes at hand, or bytes that come piece by piece. */
+export type Bytes = Uint8Array | AsyncIterable<Uint8Array>
+
+/** What bytes must turn out to be; where it is given and they are not, `digest-mismatch` and nothing is kept. */
+export interface Expected {
+  readonly digest: Digest
+  readonly size?: number
+}
+
+export interface Stored {
+  readonly digest: Digest
+  readonly size: number
+}
+
+/** An open blob. It holds no transaction and no lock: reading may take as long as the reader likes. */
+export interface Blob extends Stored {
+  /** All bytes, when the blob is small enough to be at hand (64 KiB); never changed by whoever gets it. */
+  readonly bytes?: Uint8Array
+  /**
+   * The bytes from `start` up to, not including, `end`. A piece is valid until the next one is asked for: large
+   * blobs are read into buffers that are used again.
+   */
+  read(start?: number, end?: number): AsyncIterable<Uint8Array>
+}
+
+/**
+ * P1. What `put` and `putAll` have returned is durable: it outlives a crash of this machine.
+ * P2. `open` gives exactly the bytes that hash to the digest, as far as a check costs little (small blobs are
+ *     checked whole, large ones by size), or fails with `blob-corrupt`; `scrub` checks the rest.
+ * P3. `put` of bytes that are there already is a cheap success; `put` over a damaged blob heals it.
+ * P4. A `put` that fails, or dies half-way, leaves the whole blob or nothing of it.
+ * P5. A full disk refuses with `disk-full` before anything is written, and reading goes on.
+ */
+export interface Pool {
+  /** Fails with `digest-mismatch`, `limit-exceeded` or `disk-full`. */
+  put(bytes: Bytes, expected?: Expected): Promise<Stored>
+  /** Many small blobs (64 KiB each at most) in one durable transaction; the digests come in the same order. */
+  putAll(blobs: readonly Uint8Array[]): Promise<readonly Digest[]>
+  /** The blob, or undefined when it is not here. Fails with `blob-corrupt`. */
+  open(digest: Digest): Promise<Blob | undefined>
+  /** Everything that is here, in the order of digests, from the one after `after`. */
+  list(after?: Digest): AsyncIterable<Stored>
+  remove(digests: readonly Digest[]): Promise<void>
+}
+
+/** A node of a tree as it is stored: a raw deflate segment ended by a full flush, and what a gzip trailer needs. */
+export interface Segment {
+  readonly crc32: number
+  /** Bytes of the plain text. */
+  readonly length: number
+  readonly deflated: Uint8Array
+}
+
+export interface PlainNode {
+  readonly digest: Digest
+  readonly bytes: Uint8Array
+}
+
+/**
+ * N1. What `write` has returned is durable.
+ * N2. `read` gives bytes whose CRC-32 was checked, or fails with `blob-corrupt`.
+ * N3. Segments put one after the other, with a gzip header before and an empty last block, the combined CRC-32 and
+ *     the length behind, are one gzip member.
+ */
+export interface Nodes {
+  /** Whether a node is here, without reading it. */
+  has(digest: Digest): boolean
+  /** The plain bytes. Fails with `blob-missing` when it is not here. */
+  read(digest: Digest): Promise<Uint8Array>
+  /** The stored form, verbatim; undefined when it is not here. */
+  segment(digest: Digest): Segment | undefined
+  write(nodes: readonly PlainNode[]): Promise<void>
+  list(after?: Digest): AsyncIterable<Stored>
+}
+
+/**
+ * Uploads under way, each under an id of its uploader's choice (letters, digits, `-`).
+ *
+ * U1. `append` writes nothing but the bytes from `offset` on, and only where `offset` is what is there already.
+ * U2. What was appended before a crash may be there after it, or less of it; `offset` tells.
+ * U3. `finish` hashes what it has not hashed while the bytes came, and then keeps the promises of `Pool.put`.
+ */
+export interface Incoming {
+  /** Bytes that are there; undefined when no such upload is under way. */
+  offset(id: string): Promise<number | undefined>
+  /**
+   * Appends what comes, up to `size` in all, and returns the new offset; also when the sender went away half-way
+   * (the error is then thrown after what came was kept). Fails with `offset-mismatch`, `limit-exceeded`,
+   * `disk-full`, or `upload-busy` when another request appends to the same upload.
+   */
+  append(id: string, offset: number, bytes: AsyncIterable<Uint8Array>, size: number): Promise<number>
+  /** Makes a blob of it. Fails with `digest-mismatch` and keeps nothing when it is not `expected`. */
+  finish(id: string, expected: Required<Expected>): Promise<Stored>
+  drop(id: string): Promise<void>
+  list(): AsyncIterable<{ readonly id: string; readonly size: number; readonly modifiedMs: number }>
+}
