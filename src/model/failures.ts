@@ -31,6 +31,7 @@ export interface Conflict {
 export interface FailureDetails {
   readonly 'bad-generation': { text: string }
   readonly 'pin-conflict': { url: string; header: string }
+  readonly 'pin-below-floor': { pin: string; floor: string }
   readonly 'generation-behind': { wanted: string; generation: string }
   readonly 'generation-unknown': Wanted
   readonly 'generation-lost': Wanted
@@ -50,6 +51,7 @@ export interface FailureDetails {
   readonly 'blob-corrupt': { digest: string; reason: string }
   readonly 'stage-unknown': { stage: string }
   readonly 'stage-expired': { stage: string; state: string }
+  readonly 'stage-changed': { stage: string }
   readonly 'base-changed': { expected: string; generation: string }
   readonly 'name-conflict': { channel: string; name: string; version: string; bound: string; offered: string }
   readonly conflict: { conflicts: readonly Conflict[]; total: number }
@@ -78,6 +80,7 @@ export interface FailureDetails {
   readonly 'data-newer': { folder: string; found: number; known: number }
   readonly 'data-locked': { folder: string }
   readonly 'data-unusable': { folder: string; reason: string }
+  readonly 'address-unusable': { address: string; reason: string }
   readonly 'answer-invalid': { url: string; reason: string }
   readonly 'depot-unreachable': { url: string; reason: string }
   readonly internal: { instance: string }
@@ -101,6 +104,11 @@ export const FAILURES: { readonly [Code in ErrorCode]: Failure<FailureDetails[Co
     title: 'Two pins contradict each other',
     detail: (d) =>
       `the URL pins ${d.url}, a header asks for ${d.header}; send one of them, or make them equal`,
+  },
+  'pin-below-floor': {
+    title: 'The pinned generation is older than the floor',
+    detail: (d) =>
+      `${d.pin} is pinned and at least ${d.floor} is asked for; pin a newer one, or lower the floor`,
   },
   'generation-behind': {
     title: 'This node does not have the generation yet',
@@ -189,6 +197,11 @@ export const FAILURES: { readonly [Code in ErrorCode]: Failure<FailureDetails[Co
     title: 'The stage is closed',
     detail: (d) => `stage ${d.stage} is ${d.state}; open another one with POST /v1/stages`,
   },
+  'stage-changed': {
+    title: 'The stage changed while it was committed',
+    detail: (d) =>
+      `somebody added to stage ${d.stage} during the commit; nothing was committed, commit again`,
+  },
   'base-changed': {
     title: 'The head has moved',
     detail: (d) =>
@@ -257,7 +270,7 @@ export const FAILURES: { readonly [Code in ErrorCode]: Failure<FailureDetails[Co
   'limit-exceeded': {
     title: 'A limit was exceeded',
     detail: (d) =>
-      `${d.what}: ${d.found === undefined ? 'more than' : `${d.found}, and at most`} ${d.limit} are allowed`,
+      `${d.what}: ${d.found === undefined ? '' : `${d.found}, and `}at most ${d.limit} are allowed`,
   },
   'headers-too-large': {
     title: 'The headers are too large',
@@ -316,6 +329,10 @@ export const FAILURES: { readonly [Code in ErrorCode]: Failure<FailureDetails[Co
   'data-unusable': {
     title: 'The data folder cannot be used',
     detail: (d) => `${d.folder}: ${d.reason}`,
+  },
+  'address-unusable': {
+    title: 'The depot cannot listen there',
+    detail: (d) => `${d.address}: ${d.reason}; choose another address with --listen, or stop who has it`,
   },
   'answer-invalid': {
     title: 'The answer makes no sense',

@@ -23,9 +23,11 @@ export const LIMITS = {
   manifestDependencies: 10_000,
   annotations: 1_000,
   annotationBytes: 65_536,
+  /** Lists and objects in each other, in the JSON of a manifest. */
+  jsonDepth: 100,
   /** A manifest up to this size is checked at once; a larger one in a worker, so that nobody waits for it. */
   manifestInlineBytes: 131_072,
-  channels: 10_000,
+  channels: 1_000,
 
   // Blobs.
   /** Up to this size a blob lives in LMDB, above it in a file of its own. */

@@ -4,6 +4,7 @@
  * The depot adds nothing to it and brings it into one form: RFC 8785 JSON, files sorted by the UTF-8 bytes of their
  * path. So the same release has the same digest whoever sends it, and putting it again is a no-op.
  */
+import { isUtf8 } from 'node:buffer'
 import { canonicalBytes, type Json } from './canonical.ts'
 import { type Digest, digestOf, isDigest } from './digest.ts'
 import { failure } from './errors.ts'
@@ -17,6 +18,7 @@ import {
   parseReleaseName,
   type ReleaseName,
 } from './name.ts'
+import { nestsDeeper } from './nesting.ts'
 import type { Version, VersionOrder } from './version.ts'
 
 export interface ManifestFile {
@@ -50,7 +52,7 @@ type Members = Readonly<Record<string, unknown>>
 
 const MEMBERS = new Set(['name', 'version', 'summary', 'files', 'dependencies', 'annotations', 'published'])
 const FILE_MEMBERS = new Set(['path', 'digest', 'size', 'mode', 'mediaType', 'os', 'cpu'])
-const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;\s*[\w-]+=(?:[\w.+-]+|"[^"\\]*"))*$/
+const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:[ \t]*;[ \t]*[\w-]+=(?:[\w.+-]+|"[ !#-[\]-~]*"))*$/
 const MODE_MAXIMUM = 0o7777
 
 /**
@@ -64,6 +66,10 @@ export function parseManifest(text: Uint8Array, order: VersionOrder): EncodedMan
       limit: LIMITS.manifestBytes,
       found: text.length,
     })
+  // `toString` puts U+FFFD where bytes are not UTF-8: then the manifest would say something else than its publisher.
+  if (!isUtf8(text)) throw invalid('the manifest is not UTF-8')
+  if (nestsDeeper(text, LIMITS.jsonDepth))
+    throw failure('limit-exceeded', { what: 'levels of nesting in a manifest', limit: LIMITS.jsonDepth })
   let value: unknown
   try {
     value = JSON.parse(Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString())
@@ -116,6 +122,7 @@ function checkFiles(value: unknown): readonly ManifestFile[] {
   const files = value.map(checkFile)
   if (!isSorted(files)) files.sort((a, b) => compareUtf8(a.path, b.path))
   refuseClashes(files)
+  refuseTwoSizes(files)
   return files
 }
 
@@ -158,6 +165,16 @@ function refuseClashes(files: readonly ManifestFile[]): void {
   }
 }
 
+/** A commit asks for each blob once: of two sizes it would check the one, and the other might be a lie. */
+function refuseTwoSizes(files: readonly ManifestFile[]): void {
+  const sizes = new Map<Digest, number>()
+  for (const { path, digest, size } of files) {
+    if ((sizes.get(digest) ?? size) !== size)
+      throw invalid(`file "${clip(path)}" has the digest of another file, and another size`)
+    sizes.set(digest, size)
+  }
+}
+
 function checkDependencies(value: unknown, order: VersionOrder): Readonly<Record<string, string>> {
   const entries = Object.entries(membersOf(value, 'dependencies'))
   if (entries.length > LIMITS.manifestDependencies)
@@ -179,7 +196,7 @@ function checkAnnotations(value: unknown): Readonly<Record<string, Json>> {
   const count = Object.keys(annotations).length
   if (count > LIMITS.annotations)
     throw failure('limit-exceeded', { what: 'annotations', limit: LIMITS.annotations, found: count })
-  const size = canonicalBytes(annotations).length
+  const size = sizeOf(annotations)
   if (size > LIMITS.annotationBytes)
     throw failure('limit-exceeded', {
       what: 'bytes of annotations',
@@ -187,6 +204,14 @@ function checkAnnotations(value: unknown): Readonly<Record<string, Json>> {
       found: size,
     })
   return annotations
+}
+
+function sizeOf(annotations: Json): number {
+  try {
+    return canonicalBytes(annotations).length
+  } catch (cause) {
+    throw failure('manifest-invalid', { reason: 'annotations hold what JSON cannot say' }, { cause })
+  }
 }
 
 function checkPublished(value: unknown): string {
@@ -219,6 +244,7 @@ function textOf(value: unknown, what: string): string {
 
 function boundedText(value: unknown, what: string, maximum: number): string {
   const text = textOf(value, what)
+  if (!text.isWellFormed()) throw invalid(`${what} has half a surrogate pair`)
   if (Buffer.byteLength(text) > maximum) throw invalid(`${what} has more than ${maximum} bytes`)
   return text
 }

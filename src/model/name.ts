@@ -14,7 +14,7 @@ export type FilePath = string & { readonly [brand]: 'FilePath' }
 
 const CHANNEL = /^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$/
 // oxlint-disable-next-line no-control-regex -- control characters are what it refuses
-const FORBIDDEN = /[\u0000-\u001f\u007f\\]/
+const FORBIDDEN = /[\u0000-\u001f\u007f-\u009f\\]/
 
 /** Lower-case letters, digits, `.`, `_`, `-`; begins and ends with a letter or digit. Fails with `name-invalid`. */
 export function parseChannelName(name: string): ChannelName {

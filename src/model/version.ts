@@ -7,7 +7,7 @@
 import semver from 'semver'
 import { failure } from './errors.ts'
 import { LIMITS } from './limits.ts'
-import { clip } from './name.ts'
+import { clip, compareUtf8 } from './name.ts'
 
 declare const brand: unique symbol
 export type Version = string & { readonly [brand]: 'Version' }
@@ -37,7 +37,8 @@ export const semverOrder: VersionOrder = {
     return text as Version
   },
   compare(a, b) {
-    return semver.compare(a, b)
+    // `semver` reads numbers of a prerelease as doubles: beyond 2^53 it takes different ones for equal.
+    return semver.compare(a, b) || a.length - b.length || compareUtf8(a, b)
   },
   isRange(text) {
     return text.length <= LIMITS.versionBytes && semver.validRange(text) !== null
