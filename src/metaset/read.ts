@@ -1,0 +1,68 @@
+/**
+ * Reading a tree: one release, releases in the order of keys, or its leaves.
+ *
+ * The catalog needs no release to be read at all: it is the leaves one after the other, and `leaves` names them from
+ * the inner nodes alone.
+ */
+import { Cursor } from './cursor.ts'
+import { type Key, type KeyRange, keysOfName } from './key.ts'
+import { type NodeReader, rootOf } from './node.ts'
+import type { Tree } from './tree.ts'
+
+export interface Entry {
+  readonly key: Key
+  readonly line: Buffer
+}
+
+/** The line of a key, as the leaf has it. */
+export async function lookup(reader: NodeReader, tree: Tree, key: Key): Promise<Buffer | undefined> {
+  let node = await rootOf(reader, tree)
+  while (node.level > 1) {
+    const at = node.seek(key)
+    const holds = at < node.length && node.key(at) === key ? at : at - 1
+    if (holds < 0) return undefined
+    node = await rootOf(reader, node.child(holds))
+  }
+  const at = node.seek(key)
+  return at < node.length && node.key(at) === key ? node.line(at) : undefined
+}
+
+/** The entries of a range, or all of them, in the order of keys. */
+export async function* entries(reader: NodeReader, tree: Tree, range: KeyRange = {}): AsyncGenerator<Entry> {
+  const { from, until } = range
+  const cursor = new Cursor(reader, tree)
+  if (from === undefined) await cursor.descend(0)
+  else await seek(cursor, from)
+  while (!cursor.ended) {
+    const { key, line } = cursor
+    if (until !== undefined && key >= until) return
+    yield { key, line }
+    cursor.advance()
+    if (cursor.level > 0) await cursor.descend(0)
+  }
+}
+
+/** All versions of a name, in the order of keys, which is not the order of versions. */
+export function entriesOfName(reader: NodeReader, tree: Tree, name: string): AsyncGenerator<Entry> {
+  return entries(reader, tree, keysOfName(name))
+}
+
+/** The leaves in order; none of an empty tree. No leaf is read. */
+export async function* leaves(reader: NodeReader, tree: Tree): AsyncGenerator<Tree> {
+  if (tree.count === 0) return
+  const cursor = new Cursor(reader, tree)
+  await cursor.descend(1)
+  while (!cursor.ended) {
+    yield cursor.tree
+    cursor.advance()
+    await cursor.descend(1)
+  }
+}
+
+/** Moves to the line of the first key that is not less than `from`. */
+async function seek(cursor: Cursor, from: Key): Promise<void> {
+  await cursor.find(from, 0)
+  if (cursor.ended || cursor.key >= from) return
+  cursor.advance()
+  await cursor.descend(0)
+}
