@@ -45,13 +45,24 @@ export interface Blob extends Stored {
 export interface Pool {
   /** Fails with `digest-mismatch`, `limit-exceeded` or `disk-full`. */
   put(bytes: Bytes, expected?: Expected): Promise<Stored>
-  /** Many small blobs (64 KiB each at most) in one durable transaction; the digests come in the same order. */
-  putAll(blobs: readonly Uint8Array[]): Promise<readonly Digest[]>
+  /**
+   * Many small blobs (64 KiB each at most) in one durable transaction; the digests come in the same order. Where
+   * `expected` digests are given and one is another, fails with `digest-mismatch` and keeps nothing.
+   */
+  putAll(blobs: readonly Uint8Array[], expected?: readonly Digest[]): Promise<readonly Digest[]>
+  /**
+   * The digests of those that are not here with that size, in the order asked, without reading any bytes: 18,000 small
+   * ones cost no access to the file system, for the size tells where a blob lives.
+   */
+  absent(blobs: readonly Stored[]): Promise<readonly Digest[]>
   /** The blob, or undefined when it is not here. Fails with `blob-corrupt`. */
   open(digest: Digest): Promise<Blob | undefined>
-  /** Everything that is here, in the order of digests, from the one after `after`. */
-  list(after?: Digest): AsyncIterable<Stored>
   remove(digests: readonly Digest[]): Promise<void>
+}
+
+/** What `scrub` and the sweep walk over: everything that is here, in the order of digests, from the one after `after`. */
+export interface Listing {
+  list(after?: Digest): AsyncIterable<Stored>
 }
 
 /** A node of a tree as it is stored: a raw deflate segment ended by a full flush, and what a gzip trailer needs. */
@@ -104,4 +115,17 @@ export interface Incoming {
   finish(id: string, expected: Required<Expected>): Promise<Stored>
   drop(id: string): Promise<void>
   list(): AsyncIterable<{ readonly id: string; readonly size: number; readonly modifiedMs: number }>
+}
+
+/** What can be made again from the blobs: indexes. Rows need not be durable when `put` returns; they come whole or not. */
+export interface Derived {
+  get(key: Uint8Array): Uint8Array | undefined
+  put(rows: readonly (readonly [Uint8Array, Uint8Array])[]): Promise<void>
+  clear(): Promise<void>
+}
+
+/** The room on the disk below the pool. */
+export interface Room {
+  /** Fails with `disk-full` when so many bytes more would leave less than the reserve. */
+  demand(bytes: number): Promise<void>
 }

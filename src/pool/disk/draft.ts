@@ -1,0 +1,82 @@
+/**
+ * A draft: a file under way, `incoming/<name>.incomplete`, which nobody sees and which may end half-way.
+ *
+ * Its bytes are hashed while they are written: one thread writes a piece while this one hashes it.
+ */
+import { type Digest, type Hasher, hasher } from '../../model/digest.ts'
+import type { Files, OpenFile } from '../durable.ts'
+import { cut } from '../expected.ts'
+import type { DiskRoom } from '../room.ts'
+
+export interface DraftParts {
+  readonly files: Files
+  readonly room: DiskRoom
+}
+
+export class Draft {
+  readonly path: string
+  readonly #file: OpenFile
+  readonly #room: DiskRoom
+  readonly #hasher: Hasher
+  #size: number
+  #torn = false
+  #closed = false
+
+  private constructor(path: string, file: OpenFile, room: DiskRoom, begun: Begun) {
+    this.path = path
+    this.#file = file
+    this.#room = room
+    this.#hasher = begun.hasher
+    this.#size = begun.size
+  }
+
+  /** A new one. Fails with `disk-full` when there is no room for as many bytes as it will have. */
+  static async begin({ files, room }: DraftParts, path: string, bytes: number): Promise<Draft> {
+    await room.claim({ bytes, files: 1, purpose: 'upload' })
+    const file = await room.explained(files.open(path, 'new'), bytes)
+    return new Draft(path, file, room, { hasher: hasher(), size: 0 })
+  }
+
+  /** Goes on behind the bytes that are there, which are in the hash already. */
+  static async resume({ files, room }: DraftParts, path: string, begun: Begun): Promise<Draft> {
+    return new Draft(path, await files.open(path, 'old'), room, begun)
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** What is written and hashed so far; undefined when a write failed and the two may differ. */
+  get begun(): Begun | undefined {
+    return this.#torn ? undefined : { hasher: this.#hasher, size: this.#size }
+  }
+
+  /** Ends the hash. */
+  digest(): Digest {
+    return this.#hasher.digest()
+  }
+
+  async append(bytes: Uint8Array): Promise<void> {
+    for (const piece of cut(bytes)) {
+      const room = this.#room.claim({ bytes: piece.length, purpose: 'upload' })
+      if (room !== undefined) await room
+      const written = this.#room.explained(this.#file.write(piece, this.#size), piece.length)
+      this.#torn = true
+      this.#hasher.update(piece)
+      await written
+      this.#size += piece.length
+      this.#torn = false
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#file.close()
+  }
+}
+
+export interface Begun {
+  readonly hasher: Hasher
+  readonly size: number
+}

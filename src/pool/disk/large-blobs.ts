@@ -1,0 +1,195 @@
+/**
+ * Blobs of more than 64 KiB: files `pool/<2 hex>/<62 hex>`, and a row with the size of each in the table `large`.
+ *
+ * The file is durable before its row is written, so a row says that the blob is here, whole; a file without a row is
+ * what a crash has left, and is not here. The row tells a file that was cut short from a good one, and spares every
+ * question but reading a walk through folders.
+ *
+ * Removing goes the other way: a row in `leaving`, the row in `large`, the file. What `leaving` names when the depot
+ * starts is finished then.
+ */
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Digest, digestOfRaw, hexOf, rawOf } from '../../model/digest.ts'
+import { failure } from '../../model/errors.ts'
+import { codeOf, type Durable, type Files, unlessGone } from '../durable.ts'
+import type { Blob, Stored } from '../pool.ts'
+import type { DiskRoom, Purpose } from '../room.ts'
+import { hashFile, readPieces } from './pieces.ts'
+import type { Table } from './table.ts'
+
+export interface LargeBlobsParts {
+  readonly folder: string
+  readonly sizes: Table
+  readonly leaving: Table
+  readonly files: Files
+  readonly durable: Durable
+  readonly room: DiskRoom
+}
+
+/** A name, and perhaps a folder for it. */
+const LINK_BYTES = 8_192
+const NOTHING = new Uint8Array()
+
+export class LargeBlobs {
+  readonly #parts: LargeBlobsParts
+
+  constructor(parts: LargeBlobsParts) {
+    this.#parts = parts
+  }
+
+  /** Makes a blob of the draft, whose bytes were found to have this digest; the draft is gone then. */
+  async keep(draft: string, { digest, size }: Stored, purpose: Purpose): Promise<void> {
+    const { sizes, room } = this.#parts
+    if (!(await this.holds(digest))) {
+      await room.explained(this.#settle(draft, { digest, size }), LINK_BYTES)
+      await sizes.put([[rawOf(digest), packSize(size)]], purpose)
+    }
+    await this.unlink(draft)
+  }
+
+  /** Whether a blob of that size was kept, by its row alone. */
+  /** Whether the blob is here, by its size. */
+  async has({ digest, size }: Stored): Promise<boolean> {
+    if (this.#sizeOf(digest) !== size) return false
+    return (await stat(this.#pathOf(digest)).catch(unlessGone))?.size === size
+  }
+
+  /** Whether the blob is here and every byte of it is right. */
+  async holds(digest: Digest): Promise<boolean> {
+    const size = this.#sizeOf(digest)
+    return size !== undefined && (await this.#isSound({ digest, size }))
+  }
+
+  async open(digest: Digest): Promise<Blob | undefined> {
+    const size = this.#sizeOf(digest)
+    if (size === undefined) return undefined
+    const path = this.#pathOf(digest)
+    const found = await stat(path).catch(unlessGone)
+    if (found?.size !== size)
+      throw failure('blob-corrupt', {
+        digest,
+        reason: found === undefined ? 'its file is gone' : `its file has ${found.size} bytes and not ${size}`,
+      })
+    return {
+      digest,
+      size,
+      read: (start = 0, end = size) => readBlob(path, digest, start, Math.min(end, size)),
+    }
+  }
+
+  async *list(after?: Digest): AsyncGenerator<Stored> {
+    for await (const [key, size] of this.#parts.sizes.rows(after && rawOf(after)))
+      yield { digest: digestOfRaw(key), size: unpackSize(size) }
+  }
+
+  async remove(digests: readonly Digest[]): Promise<void> {
+    const { sizes, leaving } = this.#parts
+    const here = digests.filter((digest) => sizes.has(rawOf(digest)))
+    if (here.length === 0) return
+    await leaving.put(
+      here.map((digest) => [rawOf(digest), NOTHING]),
+      'commit',
+    )
+    await sizes.remove(here.map(rawOf))
+    await this.#finish(here)
+  }
+
+  /** Ends what a crash has interrupted. */
+  async finishRemovals(): Promise<void> {
+    const { sizes, leaving } = this.#parts
+    for await (const [key] of leaving.rows()) {
+      // Where the row of its size is still there the blob has not begun to leave: it stays.
+      if (sizes.has(key)) await leaving.remove([key])
+      else await this.#finish([digestOfRaw(key)])
+    }
+  }
+
+  /**
+   * The digest of the name in the pool that a draft has beside its own, if it has one: a crash came between the link
+   * and the row. That name would take room for ever.
+   */
+  async strayOf(draft: string): Promise<Digest | undefined> {
+    const found = await stat(draft).catch(unlessGone)
+    if (found === undefined || found.nlink === 1) return undefined
+    return (await hashFile(draft, found.size)).hasher.digest()
+  }
+
+  async removeStray(digest: Digest): Promise<void> {
+    if (this.#sizeOf(digest) === undefined) await this.unlink(this.#pathOf(digest))
+  }
+
+  async unlink(path: string): Promise<void> {
+    await this.#parts.files.unlink(path).catch(unlessGone)
+  }
+
+  /** Gives the draft its name in the pool; over what is there only when that is damaged. */
+  async #settle(draft: string, stored: Stored): Promise<void> {
+    const { durable } = this.#parts
+    const path = this.#pathOf(stored.digest)
+    const linked = await durable.link(draft, path)
+    if (linked === 'taken' && !(await this.#isSound(stored))) await durable.replace(draft, path)
+  }
+
+  async #isSound({ digest, size }: Stored): Promise<boolean> {
+    const path = this.#pathOf(digest)
+    const found = await stat(path).catch(unlessGone)
+    if (found?.size !== size) return false
+    // A disk that cannot read it any more has damaged it.
+    const read = await hashFile(path, size).catch(() => undefined)
+    return read?.hasher.digest() === digest
+  }
+
+  #sizeOf(digest: Digest): number | undefined {
+    const size = this.#parts.sizes.get(rawOf(digest))
+    return size === undefined ? undefined : unpackSize(size)
+  }
+
+  async #finish(digests: readonly Digest[]): Promise<void> {
+    const { durable, leaving } = this.#parts
+    for (const digest of digests) await this.unlink(this.#pathOf(digest))
+    for (const shard of new Set(digests.map((digest) => this.#shardOf(digest))))
+      await durable.sync(shard, 'folder').catch(unlessGone)
+    await leaving.remove(digests.map(rawOf))
+  }
+
+  #shardOf(digest: Digest): string {
+    return join(this.#parts.folder, hexOf(digest).slice(0, 2))
+  }
+
+  #pathOf(digest: Digest): string {
+    return join(this.#shardOf(digest), hexOf(digest).slice(2))
+  }
+}
+
+async function* readBlob(
+  path: string,
+  digest: Digest,
+  start: number,
+  end: number,
+): AsyncGenerator<Uint8Array> {
+  let position = start
+  try {
+    for await (const piece of readPieces(path, start, end)) {
+      position += piece.length
+      yield piece
+    }
+  } catch (cause) {
+    if (codeOf(cause) === 'ENOENT') throw failure('not-found', { what: `blob ${digest}` }, { cause })
+    if (codeOf(cause) !== 'EIO') throw cause
+    throw failure('blob-corrupt', { digest, reason: 'the disk cannot read its file' }, { cause })
+  }
+  if (position < end) throw failure('blob-corrupt', { digest, reason: `its file ends at ${position}` })
+}
+
+const SIZE_BYTES = 6
+
+function packSize(size: number): Buffer {
+  const row = Buffer.alloc(SIZE_BYTES)
+  row.writeUIntBE(size, 0, SIZE_BYTES)
+  return row
+}
+
+function unpackSize(row: Uint8Array): number {
+  return Buffer.from(row.buffer, row.byteOffset, row.byteLength).readUIntBE(0, SIZE_BYTES)
+}

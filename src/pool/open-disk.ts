@@ -1,0 +1,133 @@
+/**
+ * Opens everything that the pool keeps in a data folder, and ends what a crash has interrupted.
+ *
+ *   pool.lmdb          small blobs, nodes, sizes of large blobs, what is derived
+ *   pool/<2>/<62>      large blobs
+ *   incoming/          what is under way: uploads, and drafts of `put`
+ *
+ * One process per data folder: whoever opens it has made sure of that.
+ */
+import { readdir, statfs } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { type Slices, slices } from '../model/slice.ts'
+import type { Clock, Random } from '../model/world.ts'
+import { Blobs } from './disk/blobs.ts'
+import { Environment, type EnvironmentSize } from './disk/environment.ts'
+import { LargeBlobs } from './disk/large-blobs.ts'
+import { SmallBlobs } from './disk/small-blobs.ts'
+import type { Table } from './disk/table.ts'
+import { DiskIncoming } from './disk-incoming.ts'
+import { DiskNodes } from './disk-nodes.ts'
+import { DiskPool, DRAFT } from './disk-pool.ts'
+import { Durable, type Files, nodeFiles } from './durable.ts'
+import type { Derived, Incoming, Listing, Nodes, Pool, Room } from './pool.ts'
+import { DiskRoom, type Free } from './room.ts'
+
+export interface DiskOptions {
+  readonly clock: Pick<Clock, 'monotonic'>
+  readonly random: Random
+  readonly files?: Files
+}
+
+export interface DiskStore extends AsyncDisposable {
+  readonly pool: Pool & Listing
+  /** The same blobs, for whoever ends what was let in before: puts may take from the reserve of a full disk. */
+  readonly reserve: Pool
+  readonly nodes: Nodes
+  readonly incoming: Incoming
+  readonly derived: Derived
+  readonly room: Room
+  /** Facts for metrics; reads a few pages. */
+  sizes(): EnvironmentSize
+  close(): Promise<void>
+}
+
+/** The folder has to be there. Fails with `data-unusable`. */
+export async function openDiskStore(folder: string, options: DiskOptions): Promise<DiskStore> {
+  const path = resolve(folder)
+  const files = options.files ?? nodeFiles
+  const durable = new Durable(files)
+  const environment = new Environment(path)
+  try {
+    // A process that was killed may have left pages that the kernel has and the disk has not.
+    await durable.sync(environment.path, 'old')
+    for (const name of [POOL, INCOMING]) await durable.folder(join(path, name))
+    await durable.sync(path, 'folder')
+    return await assemble({ path, files, durable, environment, options })
+  } catch (error) {
+    await environment.close()
+    throw error
+  }
+}
+
+const POOL = 'pool'
+const INCOMING = 'incoming'
+
+interface Ground {
+  readonly path: string
+  readonly files: Files
+  readonly durable: Durable
+  readonly environment: Environment
+  readonly options: DiskOptions
+}
+
+async function assemble({ path, files, durable, environment, options }: Ground): Promise<DiskStore> {
+  const { clock, random } = options
+  const pace = (): Slices => slices(clock)
+  const room = new DiskRoom({
+    clock,
+    measure: async () => await freeOn(path),
+    inside: () => unusedIn(environment.size()),
+  })
+  const table = (name: string): Table => environment.table(name, room, pace)
+  const large = new LargeBlobs({
+    folder: join(path, POOL),
+    sizes: table('large'),
+    leaving: table('leaving'),
+    files,
+    durable,
+    room,
+  })
+  const blobs = new Blobs(new SmallBlobs(table('blobs'), pace), large)
+  const parts = { blobs, drafts: join(path, INCOMING), files, room, random, slices: pace }
+  const nodes = new DiskNodes(table('nodes'), pace)
+  const derived = derivedOf(table('derived'))
+  await large.finishRemovals()
+  await discardDrafts(blobs, parts.drafts)
+  const close = async (): Promise<void> => await environment.close()
+  return {
+    pool: new DiskPool({ ...parts, purpose: 'upload' }),
+    reserve: new DiskPool({ ...parts, purpose: 'commit' }),
+    nodes,
+    incoming: new DiskIncoming(parts),
+    derived,
+    room,
+    sizes: () => environment.size(),
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+/** What puts have left that a crash has interrupted. Uploads stay: they may go on. */
+async function discardDrafts(blobs: Blobs, folder: string): Promise<void> {
+  const names = await readdir(folder)
+  for (const name of names) if (DRAFT.test(name)) await blobs.discard(join(folder, name))
+}
+
+async function freeOn(path: string): Promise<Free> {
+  const { bavail, bsize, files, ffree } = await statfs(path)
+  // File systems that make inodes as they need them count none.
+  return { bytes: bavail * bsize, files: files === 0 ? Number.POSITIVE_INFINITY : ffree }
+}
+
+function unusedIn({ fileBytes, usedBytes }: EnvironmentSize): number {
+  return Math.max(0, fileBytes - usedBytes)
+}
+
+function derivedOf(table: Table): Derived {
+  return {
+    get: (key) => table.get(key),
+    put: async (rows) => await table.put(rows, 'upload'),
+    clear: async () => await table.clear(),
+  }
+}

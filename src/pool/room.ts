@@ -1,0 +1,143 @@
+/**
+ * Whether there is room on the disk: asked before anything is written, so that a full disk refuses uploads and
+ * nothing else (P5, DESIGN §4).
+ *
+ * Uploads leave a reserve, in which a commit, a sweep or a delete still finds room. Asking the file system costs a
+ * trip to a thread, so one answer serves for a while: until `FRESH_MS` are over, or until half of what it promised is
+ * claimed. What that may get wrong (others who write to the same disk within that time, bytes claimed and not yet
+ * written when it is asked anew) is small against the reserve, and so takes from the reserve and from nothing else.
+ */
+import { failure } from '../model/errors.ts'
+import { LIMITS } from '../model/limits.ts'
+import type { Clock } from '../model/world.ts'
+import { codeOf } from './durable.ts'
+import type { Room } from './pool.ts'
+
+/** What is free, in bytes and in inodes; infinitely many inodes where the file system does not count them. */
+export interface Free {
+  readonly bytes: number
+  readonly files: number
+}
+
+/** `commit` may take from the reserve: it ends something that was let in before. */
+export type Purpose = 'upload' | 'commit'
+
+export interface Need {
+  readonly bytes: number
+  readonly files?: number
+  /** Rows may also go where others were removed inside the LMDB file, which never shrinks. */
+  readonly rows?: boolean
+  readonly purpose: Purpose
+}
+
+export interface RoomParts {
+  readonly clock: Pick<Clock, 'monotonic'>
+  /** Asks the file system. */
+  readonly measure: () => Promise<Free>
+  /** Bytes inside the LMDB file that nothing uses. */
+  readonly inside: () => number
+}
+
+const FRESH_MS = 1_000
+const MDB_MAP_FULL = -30_792
+const EIO = 5
+/** ENOSPC and EDQUOT, as Node names them and as lmdb gives them. */
+const FULL: ReadonlySet<string | number | undefined> = new Set(['ENOSPC', 'EDQUOT', 28, 122, MDB_MAP_FULL])
+
+export class DiskRoom implements Room {
+  readonly #parts: RoomParts
+  #free: Free = { bytes: 0, files: 0 }
+  #inside = 0
+  #measuredMs = Number.NEGATIVE_INFINITY
+  #measuring: Promise<void> | undefined
+  #claimed: Free = { bytes: 0, files: 0 }
+
+  constructor(parts: RoomParts) {
+    this.#parts = parts
+  }
+
+  /** Undefined when there is room for certain: `await` it only when it is something. Fails with `disk-full`. */
+  claim(need: Need): Promise<void> | undefined {
+    const fresh = this.#parts.clock.monotonic() - this.#measuredMs < FRESH_MS
+    if (!fresh || !this.#hasRoom(need, 2)) return this.#claimAnew(need)
+    this.#book(need)
+    return undefined
+  }
+
+  /** For what is announced and will be claimed when it comes. */
+  async demand(bytes: number): Promise<void> {
+    await this.#measureOnce()
+    const need: Need = { bytes, purpose: 'upload' }
+    if (!this.#hasRoom(need, 1)) throw this.#refusal(need)
+  }
+
+  /** The error as it should be told: `disk-full` when it comes from a full disk, else itself. */
+  async explain(error: unknown, needed: number): Promise<unknown> {
+    const code = codeOf(error)
+    if (!FULL.has(code) && code !== EIO) return error
+    await this.#measureOnce()
+    // A short write is all that LMDB notices of a full disk, and it calls that EIO, like a broken disk.
+    if (code === EIO && this.#free.bytes >= LIMITS.diskReserveBytes) return error
+    return failure('disk-full', { free: this.#free.bytes, needed }, { cause: error })
+  }
+
+  async explained<Result>(work: Promise<Result>, needed: number): Promise<Result> {
+    try {
+      return await work
+    } catch (error) {
+      throw await this.explain(error, needed)
+    }
+  }
+
+  async #claimAnew(need: Need): Promise<void> {
+    await this.#measureOnce()
+    if (!this.#hasRoom(need, 1)) throw this.#refusal(need)
+    this.#book(need)
+  }
+
+  #measureOnce(): Promise<void> {
+    this.#measuring ??= this.#measure().finally(() => {
+      this.#measuring = undefined
+    })
+    return this.#measuring
+  }
+
+  async #measure(): Promise<void> {
+    this.#free = await this.#parts.measure()
+    this.#inside = this.#parts.inside()
+    this.#claimed = { bytes: 0, files: 0 }
+    this.#measuredMs = this.#parts.clock.monotonic()
+  }
+
+  #book({ bytes, files = 0 }: Need): void {
+    this.#claimed = { bytes: this.#claimed.bytes + bytes, files: this.#claimed.files + files }
+  }
+
+  /** Whether `times` the need fits beside what is claimed already. */
+  #hasRoom({ bytes, files = 0, rows = false, purpose }: Need, times: 1 | 2): boolean {
+    const share = purpose === 'upload' ? 1 : 0
+    const free = this.#free.bytes + (rows ? this.#usableInside(purpose) : 0)
+    const bytesLeft = free - share * LIMITS.diskReserveBytes - times * this.#claimed.bytes
+    const filesLeft = this.#free.files - share * LIMITS.diskReserveInodes - times * this.#claimed.files
+    return times * bytes <= bytesLeft && (files === 0 || times * files <= filesLeft)
+  }
+
+  /**
+   * LMDB wants a value's pages side by side, so free ones may be of no use and the file grows all the same. Uploads
+   * may count on them only while half of the reserve is there to bear that.
+   */
+  #usableInside(purpose: Purpose): number {
+    return purpose === 'commit' || this.#free.bytes >= LIMITS.diskReserveBytes / 2 ? this.#inside : 0
+  }
+
+  #refusal({ bytes, files = 0 }: Need): Error {
+    const { bytes: free, files: inodes } = this.#free
+    const cause =
+      files > 0 && inodes < LIMITS.diskReserveInodes + files
+        ? new Error(
+            `the file system has ${inodes} inodes left and keeps ${LIMITS.diskReserveInodes} in reserve`,
+          )
+        : new Error(`${LIMITS.diskReserveBytes} bytes are kept in reserve`)
+    return failure('disk-full', { free, needed: bytes }, { cause })
+  }
+}
