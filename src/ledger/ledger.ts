@@ -30,7 +30,10 @@ export interface Generations {
   /** Newest first, from the one before `before`; at most `limit`. By number, or at or before a time (ms). */
   list(from: From, limit: number): readonly Generation[]
   lineages(): ReadonlyMap<LineageId, Lineage>
-  /** The one function that moves the head. Fails with `base-changed` when the head is not `flip.expected`. */
+  /**
+   * The one function that moves the head. Fails with `base-changed` when the head is not `flip.expected`; and with
+   * `stage-unknown`, `stage-expired` or `stage-changed`.
+   */
   flip(flip: Flip): Promise<Generation>
 }
 
@@ -49,8 +52,8 @@ export interface Flip {
   readonly bytes: Uint8Array
   /** The lineage, when this generation is the first of it. */
   readonly lineage?: Lineage
-  /** The stage that ends as committed. */
-  readonly stage?: StageId
+  /** The stage that ends as committed, as it was planned; fails with `stage-changed` when it has moved since. */
+  readonly stage?: { readonly id: StageId; readonly revision: number }
   readonly idempotency?: IdempotencyRecord
 }
 
@@ -82,8 +85,12 @@ export interface Stages {
   listOpen(): readonly Stage[]
   /** Moves the time at which an open stage expires. Cheap: it need not be durable. */
   touch(id: StageId, expiresMs: number): void
-  /** Ends an open stage without a generation, and drops its changes, wanted and leased blobs. */
-  close(id: StageId, state: 'aborted' | 'expired'): Promise<void>
+  /**
+   * Ends an open stage without a new generation, and drops its changes, wanted and leased blobs. A stage that had
+   * nothing to change ends as committed, with the head as its generation. One that was touched meanwhile does not
+   * expire. Fails with `stage-unknown` or `stage-expired`.
+   */
+  close(id: StageId, state: 'aborted' | 'expired' | 'committed', committed?: Gid): Promise<void>
 }
 
 /** What a stage does to one release of one channel, or to a channel itself. `key` is empty for the channel. */
@@ -114,8 +121,8 @@ export interface StageBlobs {
   /** Leases keep blobs from the sweep: every digest that the stage declared or uploaded. */
   lease(stage: StageId, digests: readonly Digest[]): Promise<void>
   isLeased(digest: Digest): boolean
-  /** Blobs that `manifest` names and that were absent when it was staged; an empty list clears them. */
-  want(stage: StageId, manifest: Digest, digests: readonly Digest[]): Promise<void>
+  /** Blobs that `manifest` names and that were absent when it was staged; with the sizes it says; an empty list clears them. */
+  want(stage: StageId, manifest: Digest, blobs: readonly Omit<Wanted, 'manifest'>[]): Promise<void>
   /** In the order of manifest, then digest; from the one after `after`, at most `limit`. */
   wanted(stage: StageId, after: Wanted | undefined, limit: number): readonly Wanted[]
 }
@@ -123,6 +130,8 @@ export interface StageBlobs {
 export interface Wanted {
   readonly manifest: Digest
   readonly digest: Digest
+  /** Bytes, as the manifest says. */
+  readonly size: number
 }
 
 /** The outcome of a commit, kept so that the same request gets the same answer (PROTOCOL §8). */
@@ -137,7 +146,9 @@ export interface IdempotencyRecord {
 
 export interface Outcomes {
   recall(token: string, stage: StageId, key: string): IdempotencyRecord | undefined
-  /** Drops what is older than `beforeMs`, at most `limit` records, and tells how many it dropped. */
+  /**
+   * Drops what is older than `beforeMs`, ended stages too, at most `limit` records, and tells how many it dropped.
+   */
   forget(beforeMs: number, limit: number): Promise<number>
 }
 
@@ -157,9 +168,11 @@ export interface Token {
 }
 
 export interface Tokens {
+  /** The longest revoked makes room when there are too many. Fails with `limit-exceeded` when none is. */
   add(token: Token): Promise<void>
   /** Revoked ones too. */
   list(): readonly Token[]
+  /** Not one that was revoked. */
   byHash(hash: Digest): Token | undefined
   revoke(id: string, atMs: number): Promise<void>
   /** Counts uploaded bytes against the quota. Fails with `quota-exceeded`. */

@@ -1,0 +1,101 @@
+/**
+ * The format of the data folder: a number in `format.json`, checked before anything else is read.
+ *
+ * A folder of an older format is migrated step by step. Each step can be run again after a crash, and the number moves
+ * durably after each, so a migration that was cut short goes on where it stopped. A newer format is refused.
+ */
+import { strict as assert } from 'node:assert'
+import { access, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { failure } from '../model/errors.ts'
+import { clip } from '../model/name.ts'
+import { type Disk, realDisk, replaceFile } from './durable.ts'
+
+/** A step from one format to the next. It can be run again, also over what a run that was cut short left. */
+export interface Migration {
+  readonly from: number
+  run(folder: string): Promise<void>
+}
+
+/** Every step there ever was, oldest first. Format 1 is the first format. */
+export const MIGRATIONS: readonly Migration[] = []
+
+const FIRST = 1
+
+/**
+ * Brings the folder to the newest format that the steps lead to. Fails with `data-newer`, or with `data-unusable` when
+ * the format cannot be told.
+ */
+export async function settleFormat(
+  folder: string,
+  migrations: readonly Migration[] = MIGRATIONS,
+  disk: Disk = realDisk,
+): Promise<void> {
+  assert(
+    migrations.every(({ from }, at) => from === FIRST + at),
+    'the steps lead from each format to the next',
+  )
+  const known = FIRST + migrations.length
+  const found = await readFormat(folder)
+  if (found === undefined) return await writeFormat(folder, known, disk)
+  if (found > known) throw failure('data-newer', { folder, found, known })
+  for (const migration of migrations.slice(found - FIRST)) {
+    await migration.run(folder)
+    await writeFormat(folder, migration.from + 1, disk)
+  }
+}
+
+/** Undefined when the folder was never used. */
+async function readFormat(folder: string): Promise<number | undefined> {
+  const text = await readText(join(folder, 'format.json'))
+  if (text !== undefined) return parseFormat(folder, text)
+  if (await exists(join(folder, 'ledger.lmdb')))
+    throw failure('data-unusable', {
+      folder,
+      reason: 'there is a ledger, and no format.json that tells its format',
+    })
+  return undefined
+}
+
+function parseFormat(folder: string, text: string): number {
+  const format = formatIn(text)
+  if (typeof format === 'number' && Number.isSafeInteger(format) && format >= FIRST) return format
+  const reason = `format.json should be like {"format":1} and is ${clip(JSON.stringify(text))}`
+  throw failure('data-unusable', { folder, reason })
+}
+
+function formatIn(text: string): unknown {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && 'format' in value ? value.format : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function writeFormat(folder: string, format: number, disk: Disk): Promise<void> {
+  await replaceFile(join(folder, 'format.json'), Buffer.from(`${JSON.stringify({ format })}\n`), disk)
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path)
+    return true
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}

@@ -1,0 +1,183 @@
+/**
+ * The log of generations, the lineages, and the flip: the one function that moves the head.
+ *
+ * The head is kept in memory and moved only when the transaction of its flip is durable.
+ */
+import { strict as assert } from 'node:assert'
+import { failure } from '../model/errors.ts'
+import {
+  decodeRecord,
+  type Generation,
+  type Gid,
+  gidOf,
+  type Lineage,
+  type LineageId,
+  partsOf,
+} from '../model/generation.ts'
+import { parseInstant } from '../model/instant.ts'
+import type { Environment, Row, Tables } from './environment.ts'
+import { numberKey, numberOf, textKey } from './keys.ts'
+import type { Flip, From, Generations } from './ledger.ts'
+import type { LmdbOutcomes } from './outcomes.ts'
+import type { LmdbStages } from './stages.ts'
+import type { Sweep } from './sweep.ts'
+import type { Turns } from './turns.ts'
+
+export interface GenerationParts {
+  readonly environment: Environment
+  readonly turns: Turns
+  readonly sweep: Sweep
+  readonly stages: LmdbStages
+  readonly outcomes: LmdbOutcomes
+}
+
+const HEAD = textKey('head')
+const NEWLINE = 10
+
+export class LmdbGenerations implements Generations {
+  readonly #parts: GenerationParts
+  readonly #tables: Tables
+  readonly #lineages = new Map<LineageId, Lineage>()
+  #head: Generation | undefined
+
+  constructor(parts: GenerationParts) {
+    this.#parts = parts
+    this.#tables = parts.environment.tables
+    this.#head = this.#storedHead()
+    for (const { value } of this.#tables.lineages.getRange())
+      this.#learn(JSON.parse(value.toString()) as Lineage)
+  }
+
+  head(): Generation | undefined {
+    return this.#head
+  }
+
+  get(gid: Gid): Generation | undefined {
+    const generation = this.#at(partsOf(gid).number)
+    return generation?.gid === gid ? generation : undefined
+  }
+
+  list(from: From, limit: number): readonly Generation[] {
+    const newest = this.#newest(from)
+    if (newest === undefined) return []
+    const rows = this.#tables.log.getRange({ start: numberKey(newest), reverse: true, limit })
+    return [...rows].map(({ value }) => decode(value))
+  }
+
+  lineages(): ReadonlyMap<LineageId, Lineage> {
+    return this.#lineages
+  }
+
+  async flip(flip: Flip): Promise<Generation> {
+    const { environment, turns, stages, sweep } = this.#parts
+    const generation = decode(encode(flip))
+    assert(gidOf(generation.record, flip.bytes) === flip.gid, `${flip.gid} is not the id of these bytes`)
+    const commit = async (): Promise<void> => {
+      await environment.transact(() => this.#plan(flip))
+      this.#move(generation, flip)
+    }
+    const id = flip.stage?.id
+    if (id === undefined) await commit()
+    else
+      await turns.alone(id, async () => {
+        await commit()
+        stages.ended(id)
+      })
+    sweep.start()
+    return generation
+  }
+
+  /** Checks a flip against what the transaction sees, and gives the rows of all that becomes true with it. */
+  #plan(flip: Flip): readonly Row[] {
+    const endOfStage = this.#rowsOfStage(flip)
+    const head = this.#storedHead()?.gid ?? null
+    if (head !== flip.expected)
+      throw failure('base-changed', { expected: flip.expected ?? 'none', generation: head ?? 'none' })
+    const { lineage, idempotency } = flip
+    return [
+      ...this.#rowsOfGeneration(flip),
+      ...(lineage === undefined ? [] : [this.#rowOfLineage(lineage)]),
+      ...(idempotency === undefined ? [] : this.#parts.outcomes.rowsOf(idempotency)),
+      ...endOfStage,
+    ]
+  }
+
+  #rowsOfStage({ stage, gid }: Flip): readonly Row[] {
+    if (stage === undefined) return []
+    const { stages } = this.#parts
+    const found = stages.mustBeOpen(stage.id).stage
+    if (found.revision !== stage.revision) throw failure('stage-changed', { stage: stage.id })
+    return stages.rowsOfEnd(found, { state: 'committed', committed: gid })
+  }
+
+  #rowsOfGeneration(flip: Flip): readonly Row[] {
+    const { log, times, lineages, marks } = this.#tables
+    const { number, lineage, created } = flip.record
+    const time = parseInstant(created)
+    assert(number > lastKey(log), `generation ${number} comes after ${lastKey(log)}`)
+    assert(time > lastKey(times), `generation ${number} is not created after the one before it`)
+    assert(
+      flip.lineage?.id === lineage || lineages.doesExist(textKey(lineage)),
+      `nobody knows the lineage of ${flip.gid}`,
+    )
+    return [
+      [log, numberKey(number), encode(flip)],
+      [times, numberKey(time), numberKey(number)],
+      [marks, HEAD, numberKey(number)],
+    ]
+  }
+
+  #rowOfLineage(lineage: Lineage): Row {
+    return [this.#tables.lineages, textKey(lineage.id), Buffer.from(JSON.stringify(lineage))]
+  }
+
+  #move(generation: Generation, { lineage }: Flip): void {
+    if (lineage !== undefined) this.#learn(lineage)
+    if (generation.record.number > (this.#head?.record.number ?? -1)) this.#head = generation
+  }
+
+  #learn(lineage: Lineage): void {
+    this.#lineages.set(lineage.id, lineage)
+  }
+
+  /** The number with which a list begins: never beyond the head. */
+  #newest(from: From): number | undefined {
+    const head = this.#head?.record.number
+    if (head === undefined || from.kind === 'newest') return head
+    if (from.kind === 'number') return from.atMost < 0 ? undefined : Math.min(Math.floor(from.atMost), head)
+    const start = Math.min(Math.floor(from.atMostMs), Number.MAX_SAFE_INTEGER)
+    if (start < 0) return undefined
+    const [row] = this.#tables.times.getRange({ start: numberKey(start), reverse: true, limit: 1 })
+    return row && Math.min(numberOf(row.value), head)
+  }
+
+  #storedHead(): Generation | undefined {
+    const number = this.#tables.marks.get(HEAD)
+    return number && this.#at(numberOf(number))
+  }
+
+  #at(number: number): Generation | undefined {
+    const value = this.#tables.log.get(numberKey(number))
+    return value && decode(value)
+  }
+}
+
+/** The number in the last key of a table; -1 when it is empty. */
+function lastKey(table: Tables['log']): number {
+  const [key] = table.getKeys({ reverse: true, limit: 1 })
+  return key === undefined ? -1 : numberOf(key)
+}
+
+function encode({ gid, bytes }: Pick<Flip, 'gid' | 'bytes'>): Buffer {
+  return Buffer.concat([Buffer.from(`${gid}\n`), bytes])
+}
+
+function decode(value: Buffer): Generation {
+  const newline = value.indexOf(NEWLINE)
+  return {
+    gid: value.toString('latin1', 0, newline) as Gid,
+    record: decodeRecord(value.subarray(newline + 1)),
+    state: 'active',
+    signatures: [],
+  }
+}

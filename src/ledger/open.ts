@@ -1,0 +1,53 @@
+/**
+ * Opens the ledger of a data folder: the environment, and one object for each port.
+ *
+ * Whoever opens it holds the folder's lock (`folder-lock.ts`) and has checked its format (`format.ts`).
+ */
+import type { Clock, Log } from '../model/world.ts'
+import { LmdbChanges } from './changes.ts'
+import { Environment } from './environment.ts'
+import { LmdbGenerations } from './generations.ts'
+import { assertKeysFit } from './keys.ts'
+import type { Ledger } from './ledger.ts'
+import { LmdbOutcomes } from './outcomes.ts'
+import { LmdbStageBlobs } from './stage-blobs.ts'
+import { LmdbStages } from './stages.ts'
+import { Sweep } from './sweep.ts'
+import { LmdbTokens } from './tokens.ts'
+import { Turns } from './turns.ts'
+
+export interface LedgerOptions {
+  readonly clock: Clock
+  readonly log: Pick<Log, 'warn'>
+}
+
+export interface OpenLedger extends Ledger, AsyncDisposable {
+  /** Resolves when the rows of ended stages are gone, or cannot be dropped at the moment. */
+  swept(): Promise<void>
+}
+
+/** Fails with `data-unusable` when the ledger of the folder cannot be used. */
+export async function openLedger(folder: string, { clock, log }: LedgerOptions): Promise<OpenLedger> {
+  assertKeysFit()
+  const environment = await Environment.open(folder)
+  const turns = new Turns()
+  const sweep = new Sweep(environment, log)
+  const stages = new LmdbStages({ environment, turns, sweep, clock, log })
+  const outcomes = new LmdbOutcomes(environment)
+  sweep.start()
+  return {
+    generations: new LmdbGenerations({ environment, turns, sweep, stages, outcomes }),
+    stages,
+    changes: new LmdbChanges({ environment, turns, stages, clock }),
+    blobs: new LmdbStageBlobs({ environment, turns, stages }),
+    outcomes,
+    tokens: new LmdbTokens(environment),
+    swept: async () => await sweep.done(),
+    [Symbol.asyncDispose]: async () => {
+      await turns.idle()
+      await sweep.stop()
+      await stages.save()
+      await environment[Symbol.asyncDispose]()
+    },
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * Stages: open ones in one table, ended ones in another until they are forgotten.
+ *
+ * The time at which a stage expires moves with every request, so it is kept in memory and written at most once a
+ * minute. What a crash loses of it is made good at the next start, when every open stage gets that minute back, and
+ * at least a minute from now: a stage that is in use never expires.
+ */
+import { strict as assert } from 'node:assert'
+import { failure } from '../model/errors.ts'
+import type { Gid } from '../model/generation.ts'
+import { LIMITS } from '../model/limits.ts'
+import type { Clock, Log } from '../model/world.ts'
+import { type Environment, PRESENT, type Row, type Tables } from './environment.ts'
+import { isStageId, numberKey, stageKey } from './keys.ts'
+import type { Stage, StageId, Stages } from './ledger.ts'
+import type { Sweep } from './sweep.ts'
+import type { Turns } from './turns.ts'
+
+/** A stage as it is stored: with the number of its changes. */
+export interface StoredStage {
+  readonly stage: Stage
+  readonly changes: number
+}
+
+export interface StageParts {
+  readonly environment: Environment
+  readonly turns: Turns
+  readonly sweep: Sweep
+  readonly clock: Clock
+  readonly log: Pick<Log, 'warn'>
+}
+
+/** How an open stage ends. */
+type StageEnd = Required<Pick<Stage, 'state'>> & Pick<Stage, 'committed'>
+
+interface Touch {
+  readonly expiresMs: number
+  /** When it was last written, by the clock that never goes back. */
+  readonly savedAt: number
+}
+
+const SAVED_EVERY_MS = 60_000
+
+export class LmdbStages implements Stages {
+  readonly #parts: StageParts
+  readonly #tables: Tables
+  readonly #touched = new Map<StageId, Touch>()
+
+  constructor(parts: StageParts) {
+    this.#parts = parts
+    this.#tables = parts.environment.tables
+    const now = parts.clock.now()
+    for (const { id, expiresMs } of this.listOpen())
+      this.#touched.set(id, {
+        expiresMs: Math.max(expiresMs, now) + SAVED_EVERY_MS,
+        savedAt: Number.NEGATIVE_INFINITY,
+      })
+  }
+
+  async open(stage: Stage): Promise<void> {
+    const key = stageKey(stage.id)
+    assert(stage.state === 'open', 'a stage begins open')
+    await this.#parts.environment.transact(() => {
+      const { stages, ended, sweeps } = this.#tables
+      const taken = [stages, ended, sweeps].some((table) => table.doesExist(key))
+      assert(!taken, `stage ${stage.id} was there before`)
+      if (stages.getKeysCount() >= LIMITS.openStages)
+        throw failure('limit-exceeded', { what: 'open stages', limit: LIMITS.openStages })
+      return [[stages, key, encode({ stage, changes: 0 })]]
+    })
+  }
+
+  get(id: StageId): Stage | undefined {
+    return this.find(id)?.stage
+  }
+
+  listOpen(): readonly Stage[] {
+    const stages = [...this.#tables.stages.getRange()].map(({ value }) => this.#decode(value).stage)
+    return stages.sort((a, b) => a.createdMs - b.createdMs)
+  }
+
+  touch(id: StageId, expiresMs: number): void {
+    if (!this.isOpen(id)) return
+    const now = this.#parts.clock.monotonic()
+    const savedAt = this.#touched.get(id)?.savedAt ?? Number.NEGATIVE_INFINITY
+    const due = now - savedAt >= SAVED_EVERY_MS
+    this.#touched.set(id, { expiresMs, savedAt: due ? now : savedAt })
+    if (due) void this.#save(id)
+  }
+
+  async close(id: StageId, state: 'aborted' | 'expired' | 'committed', committed?: Gid): Promise<void> {
+    const { environment, turns, sweep, clock } = this.#parts
+    assert((state === 'committed') === (committed !== undefined), 'a committed stage has its generation')
+    await turns.alone(id, async () => {
+      const { stage } = this.mustBeOpen(id)
+      if (state === 'expired' && stage.expiresMs > clock.now()) return
+      await environment.write(
+        this.rowsOfEnd(stage, committed === undefined ? { state } : { state, committed }),
+      )
+      this.ended(id)
+    })
+    sweep.start()
+  }
+
+  /** The stage in whatever state, with the count of its changes. */
+  find(id: StageId): StoredStage | undefined {
+    if (!isStageId(id)) return undefined
+    const key = stageKey(id)
+    const value = this.#tables.stages.get(key) ?? this.#tables.ended.get(key)
+    return value && this.#decode(value)
+  }
+
+  isOpen(id: StageId): boolean {
+    return isStageId(id) && this.#tables.stages.doesExist(stageKey(id))
+  }
+
+  /** Fails with `stage-unknown` or `stage-expired`. */
+  mustBeOpen(id: StageId): StoredStage {
+    const found = this.find(id)
+    if (found === undefined) throw failure('stage-unknown', { stage: id })
+    const { state } = found.stage
+    if (state !== 'open') throw failure('stage-expired', { stage: id, state })
+    return found
+  }
+
+  rowOf(stored: StoredStage): Row {
+    return [this.#tables.stages, stageKey(stored.stage.id), encode(stored)]
+  }
+
+  /** The rows that end a stage. What it holds is only marked here, for it may be millions of rows; the sweep drops it. */
+  rowsOfEnd(stage: Stage, end: StageEnd): readonly Row[] {
+    const { stages, ended, ages, sweeps } = this.#tables
+    const key = stageKey(stage.id)
+    return [
+      [stages, key, undefined],
+      [ended, key, encode({ stage: { ...stage, ...end }, changes: 0 })],
+      [ages, Buffer.concat([numberKey(this.#parts.clock.now()), Buffer.from('s'), key]), PRESENT],
+      [sweeps, key, PRESENT],
+    ]
+  }
+
+  /** To be called when the end of a stage is durable. */
+  ended(id: StageId): void {
+    this.#touched.delete(id)
+  }
+
+  /** Writes the times that were touched; nobody else may be at work on stages. */
+  async save(): Promise<void> {
+    await this.#write([...this.#touched.keys()])
+  }
+
+  async #save(id: StageId): Promise<void> {
+    await this.#parts.turns.alone(id, async () => await this.#write([id]))
+  }
+
+  async #write(ids: readonly StageId[]): Promise<void> {
+    try {
+      const open = ids.flatMap((id) => (this.isOpen(id) ? [this.mustBeOpen(id)] : []))
+      if (open.length > 0) await this.#parts.environment.write(open.map((stored) => this.rowOf(stored)))
+    } catch (error) {
+      this.#parts.log.warn({ error }, 'the times at which stages expire were not written; they are in memory')
+    }
+  }
+
+  #decode(value: Buffer): StoredStage {
+    const stored = JSON.parse(value.toString()) as StoredStage
+    const { stage, changes } = stored
+    const touch = stage.state === 'open' ? this.#touched.get(stage.id) : undefined
+    return touch === undefined ? stored : { stage: { ...stage, expiresMs: touch.expiresMs }, changes }
+  }
+}
+
+function encode(stored: StoredStage): Buffer {
+  return Buffer.from(JSON.stringify(stored))
+}

@@ -1,0 +1,114 @@
+/**
+ * Tokens: all of them in memory, read at the start, changed only after the change is durable.
+ *
+ * What a token uploaded is counted in a row of its own, eight bytes in whatever transaction comes next; it is reserved
+ * in memory at once, so that two uploads cannot share the last byte of a quota.
+ */
+import { strict as assert } from 'node:assert'
+import type { Digest } from '../model/digest.ts'
+import { failure } from '../model/errors.ts'
+import { LIMITS } from '../model/limits.ts'
+import type { Environment, Row, Tables } from './environment.ts'
+import { numberKey, numberOf, textKey } from './keys.ts'
+import type { Token, Tokens } from './ledger.ts'
+
+export class LmdbTokens implements Tokens {
+  readonly #environment: Environment
+  readonly #tables: Tables
+  readonly #byId = new Map<string, Token>()
+  readonly #byHash = new Map<Digest, string>()
+  /** Bytes in use, with those whose row is being written. */
+  readonly #reserved = new Map<string, number>()
+
+  constructor(environment: Environment) {
+    this.#environment = environment
+    this.#tables = environment.tables
+    for (const { key, value } of this.#tables.tokens.getRange()) {
+      const used = this.#tables.usage.get(key)
+      const token = JSON.parse(value.toString()) as Token
+      this.#keep(used === undefined ? token : { ...token, usedBytes: numberOf(used) })
+    }
+  }
+
+  async add(token: Token): Promise<void> {
+    assert(!this.#byId.has(token.id) && !this.#byHash.has(token.hash), `token ${token.id} was there before`)
+    const spare = this.#byId.size < LIMITS.tokens ? undefined : this.#longestRevoked()
+    await this.#environment.write([
+      this.#rowOf(token),
+      ...(spare === undefined ? [] : this.#rowsOfDrop(spare)),
+    ])
+    if (spare !== undefined) this.#drop(spare)
+    this.#keep(token)
+  }
+
+  list(): readonly Token[] {
+    return [...this.#byId.values()]
+  }
+
+  byHash(hash: Digest): Token | undefined {
+    const id = this.#byHash.get(hash)
+    const token = id === undefined ? undefined : this.#byId.get(id)
+    return token?.revokedMs === undefined ? token : undefined
+  }
+
+  async revoke(id: string, atMs: number): Promise<void> {
+    const token = this.#byId.get(id)
+    if (token === undefined || token.revokedMs !== undefined) return
+    await this.#environment.write([this.#rowOf({ ...token, revokedMs: atMs })])
+    this.#change(id, { revokedMs: atMs })
+  }
+
+  async use(id: string, bytes: number): Promise<void> {
+    const quota = this.#byId.get(id)?.quotaBytes
+    const used = this.#reserved.get(id) ?? 0
+    if (quota !== undefined && used + bytes > quota)
+      throw failure('quota-exceeded', { quota, used, offered: bytes })
+    const total = used + bytes
+    this.#reserved.set(id, total)
+    try {
+      await this.#environment.write([[this.#tables.usage, textKey(id), numberKey(total)]])
+      this.#change(id, { usedBytes: total })
+    } catch (error) {
+      this.#reserved.set(id, (this.#reserved.get(id) ?? 0) - bytes)
+      throw error
+    }
+  }
+
+  #keep(token: Token): void {
+    this.#byId.set(token.id, token)
+    this.#byHash.set(token.hash, token.id)
+    this.#reserved.set(token.id, token.usedBytes)
+  }
+
+  #change(id: string, change: Partial<Token>): void {
+    const token = this.#byId.get(id)
+    if (token !== undefined) this.#byId.set(id, { ...token, ...change })
+  }
+
+  #drop(token: Token): void {
+    this.#byId.delete(token.id)
+    this.#byHash.delete(token.hash)
+    this.#reserved.delete(token.id)
+  }
+
+  /** Makes room among those that nobody can use any more. Fails with `limit-exceeded` when there is none. */
+  #longestRevoked(): Token {
+    const [first] = this.list()
+      .filter((token) => token.revokedMs !== undefined)
+      .sort((a, b) => (a.revokedMs ?? 0) - (b.revokedMs ?? 0))
+    if (first === undefined) throw failure('limit-exceeded', { what: 'tokens', limit: LIMITS.tokens })
+    return first
+  }
+
+  #rowOf(token: Token): Row {
+    return [this.#tables.tokens, textKey(token.id), Buffer.from(JSON.stringify(token))]
+  }
+
+  #rowsOfDrop({ id }: Token): readonly Row[] {
+    const { tokens, usage } = this.#tables
+    return [
+      [tokens, textKey(id), undefined],
+      [usage, textKey(id), undefined],
+    ]
+  }
+}
