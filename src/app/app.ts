@@ -1,0 +1,162 @@
+/**
+ * The only place that knows all the parts: it opens them in order, wires them, and closes them in the opposite order.
+ */
+import { readFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { pino } from 'pino'
+import { type Depot, openDepot } from '../depot/depot.ts'
+import { formatOf } from '../format/format.ts'
+import { Metrics } from '../http/metrics.ts'
+import { buildServer, type Face, type FaceOptions } from '../http/server.ts'
+import { openExaminer } from '../job/examine-in-worker.ts'
+import { lockFolder } from '../ledger/folder-lock.ts'
+import { settleFormat } from '../ledger/format.ts'
+import { openLedger } from '../ledger/open.ts'
+import { failure } from '../model/errors.ts'
+import { openDiskStore } from '../pool/open-disk.ts'
+import { scrub } from '../pool/scrub.ts'
+import { ensureAdminToken } from './admin-token.ts'
+import { Chores } from './chores.ts'
+import type { Config } from './config.ts'
+import { watchProcess } from './gauges.ts'
+import { Opened } from './opened.ts'
+import { realClock, realRandom } from './world.ts'
+
+export interface RunningDepot {
+  readonly url: string
+  /** Resolves when the depot has closed, whoever asked for it. */
+  readonly closed: Promise<void>
+  /** SIGTERM drains first, SIGINT does not wait for balancers. */
+  close(signal?: 'SIGTERM' | 'SIGINT'): Promise<void>
+}
+
+const MIB = 1_048_576
+const MINUTE_MS = 60_000
+/** What is under way after this long is cut off. */
+const CLOSE_MS = 30_000
+
+/** Fails with `data-locked`, `data-newer`, `data-unusable` or `address-unusable`, and leaves nothing open then. */
+export async function startDepot(config: Config): Promise<RunningDepot> {
+  const opened = new Opened()
+  try {
+    return await openAll(config, opened)
+  } catch (error) {
+    await opened[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
+  const log = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: false }))
+  const [clock, random] = [realClock, realRandom]
+  const began = clock.monotonic()
+  opened.use(await lockFolder(config.data, { random }))
+  await settleFormat(config.data)
+  const store = opened.use(await openDiskStore(config.data, { clock, random }))
+  const ledger = opened.use(await openLedger(config.data, { clock, log }))
+  const examiner = openExaminer(formatOf('semver'))
+  opened.defer(async () => examiner.close())
+  const stageIdleMs = config.stageIdleMinutes * MINUTE_MS
+  const { examine } = examiner
+  const depot = await openDepot({ ...store, ledger, examine, clock, random, stageIdleMs })
+  await ensureAdminToken(config.data, depot.access)
+  await depot.stages.dropUploads()
+  const openingSeconds = (clock.monotonic() - began) / 1000
+  opened.use(new Chores(depot, clock, log))
+  const metrics = new Metrics()
+  opened.use(watchProcess(metrics, depot, openingSeconds))
+  const draining = { now: false }
+  const server = await buildServer({
+    depot,
+    scrub: (signal) => scrub(store, { clock, signal }),
+    log,
+    clock,
+    random,
+    options: await faceOptionsOf(config),
+    metrics,
+    isDraining: () => draining.now,
+  })
+  opened.defer(async () => closeServer(server, depot))
+  const url = await listen(server, config)
+  log.info({ url, data: config.data, gid: depot.head.now().gid }, 'listening')
+  return running(url, opened, {
+    config,
+    drain: () => {
+      draining.now = true
+    },
+  })
+}
+
+function running(
+  url: string,
+  opened: Opened,
+  { config, drain }: { readonly config: Config; readonly drain: () => void },
+): RunningDepot {
+  const { promise: closed, resolve, reject } = Promise.withResolvers<void>()
+  closed.catch(() => undefined)
+  let closing: Promise<void> | undefined
+  async function shut(signal: 'SIGTERM' | 'SIGINT'): Promise<void> {
+    drain()
+    if (signal === 'SIGTERM') await new Promise((done) => setTimeout(done, config.drainSeconds * 1000))
+    await opened[Symbol.asyncDispose]()
+  }
+  return {
+    url,
+    closed,
+    close: async (signal = 'SIGINT') => {
+      closing ??= shut(signal).then(resolve, reject)
+      await closing
+    },
+  }
+}
+
+/** Lets those go who wait, then ends when every answer is out; what takes too long is cut off. */
+async function closeServer(server: Face, depot: Depot): Promise<void> {
+  depot.head.release()
+  const timer = setTimeout(() => {
+    server.server.closeAllConnections()
+  }, CLOSE_MS).unref()
+  await server.close()
+  clearTimeout(timer)
+}
+
+async function listen(server: Face, { listen: address }: Config): Promise<string> {
+  try {
+    await server.listen({ host: address.host, port: address.port })
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') throw cause
+    throw failure(
+      'address-unusable',
+      { address: `${address.host}:${address.port}`, reason: message },
+      { cause },
+    )
+  }
+  const { family, port } = server.server.address() as AddressInfo
+  const host = family === 'IPv6' ? `[${address.host}]` : address.host
+  return `http://${host}:${port}`
+}
+
+async function faceOptionsOf(config: Config): Promise<FaceOptions> {
+  const version = await versionOfProgram()
+  return {
+    closedReads: config.reads === 'token',
+    tokenRate: { perSecond: config.tokenWritesPerSecond, burst: config.tokenWriteBurst },
+    addressRate: { perSecond: config.addressWritesPerSecond, burst: config.addressWriteBurst },
+    quotaBytes: config.quotaMb === 0 ? undefined : config.quotaMb * MIB,
+    answerCacheBytes: config.answerCacheMb * MIB,
+    metricsToken: config.metricsToken,
+    accessLog: config.accessLog,
+    trustProxy: config.trustProxy,
+    version,
+  }
+}
+
+/** From package.json, which lies above `src/` and above `dist/src/`. */
+async function versionOfProgram(): Promise<string> {
+  for (const path of ['../../package.json', '../../../package.json']) {
+    const text = await readFile(new URL(path, import.meta.url), 'utf8').catch(() => undefined)
+    if (text !== undefined) return (JSON.parse(text) as { readonly version: string }).version
+  }
+  return 'unknown'
+}

@@ -1,0 +1,36 @@
+/**
+ * Gauges of the process and its stores, read when `/metrics` is asked for.
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { Depot } from '../depot/depot.ts'
+import type { Metrics } from '../http/metrics.ts'
+
+const RESOLUTION_MS = 10
+const P99 = 99
+
+/** Disposing of it stops the measuring of the event loop. */
+export function watchProcess(metrics: Metrics, depot: Depot, openingSeconds: number): Disposable {
+  const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
+  delay.enable()
+  const gauge = (name: string, help: string, read: () => number): void => {
+    metrics.gauge({ name, help, read })
+  }
+  gauge('depot_generation_number', 'Number of the head.', () => depot.head.now().record.number)
+  gauge('depot_opening_seconds', 'How long opening the data folder took.', () => openingSeconds)
+  gauge('depot_watchers', 'Requests that wait for the next head.', () => depot.head.waiting())
+  gauge('depot_open_stages', 'Stages that are open.', () => depot.ledger.stages.listOpen().length)
+  gauge('depot_event_loop_delay_p99_seconds', 'Delay of the event loop since the last look.', () => {
+    const seconds = delay.percentile(P99) / 1e9
+    delay.reset()
+    return seconds
+  })
+  gauge('depot_memory_rss_bytes', 'Resident memory, the maps of LMDB included.', () =>
+    process.memoryUsage.rss(),
+  )
+  gauge('depot_memory_heap_bytes', 'Heap in use.', () => process.memoryUsage().heapUsed)
+  return {
+    [Symbol.dispose]: () => {
+      delay.disable()
+    },
+  }
+}

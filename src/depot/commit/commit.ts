@@ -1,0 +1,198 @@
+/**
+ * Committing: a plan on the head, its metaset in the pool, and one flip in the ledger (DESIGN §2, §4).
+ *
+ * A large stage is planned while others commit; only if the head has moved meanwhile is it planned again, alone. The
+ * flip itself compares the head once more, so a second process could not slip in between either.
+ */
+import type { Flip, Ledger, Stage } from '../../ledger/ledger.ts'
+import { encodeMetaset, type Metaset } from '../../metaset/metaset.ts'
+import { type Digest, digestOf } from '../../model/digest.ts'
+import { failure } from '../../model/errors.ts'
+import {
+  encodeRecord,
+  type Generation,
+  type GenerationRecord,
+  type Gid,
+  gidOf,
+} from '../../model/generation.ts'
+import { instantOf, parseInstant } from '../../model/instant.ts'
+import { LIMITS } from '../../model/limits.ts'
+import type { Clock } from '../../model/world.ts'
+import type { Pool } from '../../pool/pool.ts'
+import type { Actor } from '../actor.ts'
+import type { Head } from '../head.ts'
+import type { Views } from '../read/views.ts'
+import { demandBlobs } from './closure.ts'
+import { type PlanParts, planStage } from './plan.ts'
+import { rollbackMetaset } from './rollback.ts'
+import { Turns } from './turns.ts'
+
+export interface CommitParts extends PlanParts {
+  readonly ledger: Ledger
+  readonly pool: Pick<Pool, 'put' | 'open' | 'absent'>
+  readonly views: Views
+  readonly head: Head
+  readonly clock: Clock
+}
+
+export interface CommitWish {
+  readonly message?: string
+  /** Only if this is the head (`If-Match`). */
+  readonly onlyOn?: Gid
+  readonly key?: { readonly text: string; readonly bodyDigest: Digest }
+}
+
+export interface Outcome {
+  readonly generation: Generation
+  /** False when there was nothing to change, and so no new generation. */
+  readonly changed: boolean
+}
+
+export class Commits {
+  readonly #parts: CommitParts
+  readonly #turns = new Turns(LIMITS.openStages)
+
+  constructor(parts: CommitParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Makes a generation of a stage. The same request again, or any later one for this stage, gets the same answer
+   * (PROTOCOL §8, I28). Fails with `stage-expired`, `blob-missing`, `conflict`, `base-changed`,
+   * `idempotency-mismatch` or `disk-full`.
+   */
+  async commit(actor: Actor, stage: Stage, wish: CommitWish): Promise<Outcome> {
+    const again = this.#repeated(actor, stage, wish)
+    if (again !== undefined) return again
+    await demandBlobs(this.#parts, stage)
+    const planned = wish.onlyOn === undefined ? await this.#plan(stage) : undefined
+    return this.#turns.take(async () => {
+      const current = this.#parts.ledger.stages.get(stage.id) ?? stage
+      const earlier = this.#repeated(actor, current, wish)
+      if (earlier !== undefined) return earlier
+      if (current.state !== 'open') throw failure('stage-expired', { stage: stage.id, state: current.state })
+      this.#demandHead(wish.onlyOn)
+      const isFresh = planned?.on === this.#parts.head.now() && planned.revision === current.revision
+      if (!isFresh) await demandBlobs(this.#parts, current)
+      const { metaset } = isFresh ? planned : await this.#plan(current)
+      return this.#apply(metaset, {
+        message: wish.message ?? current.message,
+        publisher: actor.label,
+        stage: current,
+        ...(wish.key === undefined ? {} : { key: { ...wish.key, token: actor.id } }),
+      })
+    })
+  }
+
+  /** What a stage would become now. Fails with `conflict`. */
+  async preview(stage: Stage): Promise<Metaset> {
+    return (await this.#plan(stage)).metaset
+  }
+
+  /** A new generation with the channels of an old one (PROTOCOL §9). Needs `admin`, which the caller has checked. */
+  async rollback(actor: Actor, to: Generation, message: string): Promise<Outcome> {
+    const target = await this.#parts.views.of(to)
+    return this.#turns.take(async () => {
+      const head = this.#parts.head.now()
+      const current = await this.#parts.views.of(head)
+      return this.#apply(rollbackMetaset(current.metaset, target.metaset), {
+        message,
+        publisher: actor.label,
+        rollbackOf: head.gid,
+      })
+    })
+  }
+
+  async #plan(
+    stage: Stage,
+  ): Promise<{ readonly metaset: Metaset; readonly on: Generation; readonly revision: number }> {
+    const { head, views, ledger } = this.#parts
+    const on = head.now()
+    const base = ledger.generations.get(stage.base)
+    const metaset = await planStage(this.#parts, {
+      stage,
+      base: (await views.of(base ?? on)).metaset,
+      head: (await views.of(on)).metaset,
+    })
+    return { metaset, on, revision: stage.revision }
+  }
+
+  #demandHead(expected: Gid | undefined): void {
+    const { gid } = this.#parts.head.now()
+    if (expected !== undefined && expected !== gid)
+      throw failure('base-changed', { expected, generation: gid })
+  }
+
+  /** The outcome of a request that was carried out before. */
+  #repeated(actor: Actor, stage: Stage, { key }: CommitWish): Outcome | undefined {
+    const { outcomes, generations } = this.#parts.ledger
+    const record = key && outcomes.recall(actor.id, stage.id, key.text)
+    if (key !== undefined && record !== undefined && record.bodyDigest !== key.bodyDigest)
+      throw failure('idempotency-mismatch', { key: key.text })
+    const gid = record?.gid ?? stage.committed
+    const generation = gid && generations.get(gid)
+    return generation && { generation, changed: stage.base !== gid }
+  }
+
+  async #apply(metaset: Metaset, wish: ApplyWish): Promise<Outcome> {
+    const { head, ledger, pool, views } = this.#parts
+    const parent = head.now()
+    const bytes = encodeMetaset(metaset)
+    const digest = digestOf(bytes)
+    if (digest === parent.record.metaset && wish.rollbackOf === undefined) {
+      if (wish.stage !== undefined) await ledger.stages.close(wish.stage.id, 'committed', parent.gid)
+      return { generation: parent, changed: false }
+    }
+    await pool.put(bytes, { digest })
+    const flip = this.#flipOf(parent, digest, wish)
+    const generation = await ledger.generations.flip(flip)
+    views.keep(generation.gid, metaset)
+    head.move(generation)
+    return { generation, changed: true }
+  }
+
+  #flipOf(parent: Generation, metaset: Digest, wish: ApplyWish): Flip {
+    const record: GenerationRecord = {
+      v: 1,
+      number: parent.record.number + 1,
+      lineage: parent.record.lineage,
+      parent: parent.gid,
+      parentDigest: digestOf(encodeRecord(parent.record)),
+      metaset,
+      created: instantOf(Math.max(this.#parts.clock.now(), parseInstant(parent.record.created) + 1)),
+      publisher: wish.publisher,
+      message: wish.message,
+      ...(wish.rollbackOf === undefined ? {} : { rollbackOf: wish.rollbackOf }),
+    }
+    const bytes = encodeRecord(record)
+    const gid = gidOf(record, bytes)
+    const { stage, key } = wish
+    return {
+      expected: parent.gid,
+      gid,
+      record,
+      bytes,
+      ...(stage === undefined ? {} : { stage: { id: stage.id, revision: stage.revision } }),
+      ...(stage === undefined || key === undefined
+        ? {}
+        : {
+            idempotency: {
+              token: key.token,
+              stage: stage.id,
+              key: key.text,
+              bodyDigest: key.bodyDigest,
+              gid,
+              atMs: this.#parts.clock.now(),
+            },
+          }),
+    }
+  }
+}
+
+interface ApplyWish {
+  readonly message: string
+  readonly publisher: string
+  readonly stage?: Stage
+  readonly key?: { readonly token: string; readonly text: string; readonly bodyDigest: Digest }
+  readonly rollbackOf?: Gid
+}

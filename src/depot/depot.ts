@@ -1,0 +1,82 @@
+/**
+ * The engine: what can be done with a depot, and by whom. Faces (HTTP, replication, jobs) are handed the parts they
+ * use; `openDepot` is where those parts are put together over a pool and a ledger.
+ */
+import type { Ledger } from '../ledger/ledger.ts'
+import type { NodeReader } from '../metaset/node.ts'
+import type { Clock, Random } from '../model/world.ts'
+import type { Derived, Incoming, Nodes, Pool, Room } from '../pool/pool.ts'
+import { Access } from './access.ts'
+import { begin } from './begin.ts'
+import { Commits } from './commit/commit.ts'
+import { Head } from './head.ts'
+import type { Examine } from './read/examine.ts'
+import { FileIndex } from './read/file-index.ts'
+import { NodeCache } from './read/node-cache.ts'
+import { Views } from './read/views.ts'
+import { StageBlobs } from './stage/add-blobs.ts'
+import { StageReleases } from './stage/add-releases.ts'
+import { Stages } from './stage/stages.ts'
+
+export interface DepotParts {
+  readonly pool: Pool
+  readonly nodes: Nodes
+  readonly incoming: Incoming
+  readonly derived: Derived
+  readonly room: Room
+  readonly ledger: Ledger
+  readonly examine: Examine
+  readonly clock: Clock
+  readonly random: Random
+  readonly stageIdleMs: number
+}
+
+export interface Depot {
+  readonly head: Head
+  readonly generations: Ledger['generations']
+  readonly views: Views
+  readonly reader: NodeReader
+  readonly pool: Pool
+  readonly nodes: Nodes
+  readonly access: Access
+  readonly stages: Stages
+  readonly blobs: StageBlobs
+  readonly releases: StageReleases
+  readonly commits: Commits
+  readonly ledger: Ledger
+  readonly clock: Clock
+}
+
+/** The engine over opened stores; a depot that is new gets its generation 0. */
+export async function openDepot(parts: DepotParts): Promise<Depot> {
+  const { pool, nodes, incoming, derived, room, ledger, examine, clock, random } = parts
+  const head = new Head(await begin({ ledger, pool, clock, random }))
+  const reader = new NodeCache(nodes)
+  const files = new FileIndex(pool, derived, examine, clock)
+  const views = new Views(pool, { nodes: reader, files })
+  await views.of(head.now())
+  const access = new Access(ledger.tokens, clock, random)
+  return {
+    head,
+    generations: ledger.generations,
+    views,
+    reader,
+    pool,
+    nodes,
+    access,
+    stages: new Stages({ ledger, incoming, clock, random, idleMs: parts.stageIdleMs }),
+    blobs: new StageBlobs({ ledger, pool, incoming, access, room }),
+    releases: new StageReleases({
+      ledger,
+      pool,
+      nodes: reader,
+      files,
+      examine,
+      clock,
+      head: async () => views.of(head.now()),
+    }),
+    commits: new Commits({ changes: ledger.changes, reader, nodes, ledger, pool, views, head, clock }),
+    ledger,
+    clock,
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * Which generation answers a request: the pin, or the head if it satisfies the floor (PROTOCOL §2, §5 on one node).
+ *
+ * An origin that stands alone knows every generation there is: what it does not know does not exist, and is refused
+ * at once. It never waits for a generation that nobody announced.
+ */
+import type { Ledger } from '../ledger/ledger.ts'
+import { failure } from '../model/errors.ts'
+import { compareGids, type Generation, type Gid } from '../model/generation.ts'
+
+/** What a request asks of the generation that answers it. */
+export interface Demand {
+  /** From the URL, or from `Depot-Exact-Generation`. */
+  readonly pin?: Gid
+  /** `Depot-Min-Generation`. The origin's head is confirmed by itself, so `head` asks for nothing more here. */
+  readonly floor?: Gid | 'head'
+}
+
+/**
+ * Fails with `generation-unknown`, `generation-lost`, `lineage-foreign` (of the floor, then 412; of the pin, then 404
+ * or 410), `pin-below-floor` or `generation-retired`.
+ */
+export function resolveGeneration(
+  generations: Pick<Ledger['generations'], 'get' | 'lineages'>,
+  head: Generation,
+  { pin, floor }: Demand,
+): Generation {
+  const answering = pin === undefined ? head : pinnedGeneration(generations, head, pin)
+  if (floor === undefined || floor === 'head') return answering
+  const lineages = generations.lineages()
+  if (compareGids(floor, head.gid, lineages) !== 'satisfied') throw refusal(generations, head, floor, true)
+  if (compareGids(floor, answering.gid, lineages) !== 'satisfied')
+    throw failure('pin-below-floor', { pin: answering.gid, floor })
+  return answering
+}
+
+function pinnedGeneration(
+  generations: Pick<Ledger['generations'], 'get' | 'lineages'>,
+  head: Generation,
+  pin: Gid,
+): Generation {
+  if (pin === head.gid) return head
+  const known = generations.get(pin)
+  if (known === undefined) throw refusal(generations, head, pin, false)
+  if (known.state === 'retired') throw failure('generation-retired', { wanted: pin })
+  if (known.state !== 'active') throw refusal(generations, head, pin, false)
+  return known
+}
+
+function refusal(
+  generations: Pick<Ledger['generations'], 'get' | 'lineages'>,
+  head: Generation,
+  wanted: Gid,
+  floor: boolean,
+): Error {
+  const details = { wanted, generation: head.gid, floor }
+  switch (compareGids(wanted, head.gid, generations.lineages())) {
+    case 'lost':
+    case 'diverged':
+      return failure('generation-lost', details)
+    case 'unknown':
+      return failure('lineage-foreign', details)
+    case 'behind':
+    case 'satisfied':
+      return failure('generation-unknown', details)
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Bringing bytes into a stage: declared first, so that the publisher learns what is missing, then uploaded in batches
+ * or one by one, to be continued when interrupted.
+ *
+ * A digest is leased before anybody is told that its bytes are there, so that no sweep takes them away in between.
+ */
+import type { Ledger, Stage } from '../../ledger/ledger.ts'
+import { type Digest, hexOf } from '../../model/digest.ts'
+import { failure } from '../../model/errors.ts'
+import { LIMITS } from '../../model/limits.ts'
+import type { Incoming, Pool, Room, Stored } from '../../pool/pool.ts'
+import type { Access } from '../access.ts'
+import type { Actor } from '../actor.ts'
+import { uploadId } from './stages.ts'
+
+export interface BlobParts {
+  readonly ledger: Pick<Ledger, 'blobs'>
+  readonly pool: Pick<Pool, 'putAll' | 'absent'>
+  readonly incoming: Incoming
+  readonly access: Pick<Access, 'use' | 'afford'>
+  readonly room: Room
+}
+
+/** A part of an upload, or all of it. */
+export interface UploadPart {
+  readonly digest: Digest
+  readonly offset: number
+  readonly bytes: AsyncIterable<Uint8Array>
+  /** Bytes of the whole blob, where the sender said so; then no byte more is taken. */
+  readonly size?: number
+  /** Whether the blob ends with this part. */
+  readonly complete: boolean
+}
+
+export type UploadOutcome =
+  | { readonly kind: 'stored'; readonly stored: Stored; readonly fresh: boolean }
+  | { readonly kind: 'partial'; readonly offset: number }
+
+export class StageBlobs {
+  readonly #parts: BlobParts
+
+  constructor(parts: BlobParts) {
+    this.#parts = parts
+  }
+
+  /** Leases what was declared and tells what is absent. Fails with `quota-exceeded` or `disk-full` if that cannot come. */
+  async missing(actor: Actor, stage: Stage, declared: readonly Stored[]): Promise<readonly Digest[]> {
+    const { ledger, pool, access, room } = this.#parts
+    await ledger.blobs.lease(
+      stage.id,
+      declared.map((blob) => blob.digest),
+    )
+    const absent = new Set(await pool.absent(declared))
+    const coming = declared.reduce((sum, blob) => sum + (absent.has(blob.digest) ? blob.size : 0), 0)
+    access.afford(actor.id, coming)
+    if (coming > 0) await room.demand(coming)
+    return [...absent]
+  }
+
+  /** Many small blobs at once. Fails with `digest-mismatch` and keeps nothing when one is not what it claims to be. */
+  async putAll(
+    actor: Actor,
+    stage: Stage,
+    blobs: readonly { readonly digest: Digest; readonly bytes: Uint8Array }[],
+  ): Promise<readonly Digest[]> {
+    const { ledger, pool, access } = this.#parts
+    const digests = blobs.map((blob) => blob.digest)
+    await ledger.blobs.lease(stage.id, digests)
+    await access.use(
+      actor.id,
+      blobs.reduce((sum, blob) => sum + blob.bytes.length, 0),
+    )
+    return pool.putAll(
+      blobs.map((blob) => blob.bytes),
+      digests,
+    )
+  }
+
+  /** Bytes of an upload that are here; undefined when none is under way. */
+  async offset(stage: Stage, digest: Digest): Promise<number | undefined> {
+    return this.#parts.incoming.offset(uploadId(stage.id, hexOf(digest)))
+  }
+
+  /** Whether the blob is in the depot, whoever brought it. */
+  async has(stage: Stage, blob: Stored): Promise<boolean> {
+    await this.#parts.ledger.blobs.lease(stage.id, [blob.digest])
+    return (await this.#parts.pool.absent([blob])).length === 0
+  }
+
+  /**
+   * Takes a part of a blob, or all of it. Fails with `offset-mismatch`, `upload-busy`, `digest-mismatch`,
+   * `limit-exceeded`, `quota-exceeded` or `disk-full`.
+   */
+  async upload(actor: Actor, stage: Stage, part: UploadPart): Promise<UploadOutcome> {
+    const { ledger, incoming, access } = this.#parts
+    const id = uploadId(stage.id, hexOf(part.digest))
+    await ledger.blobs.lease(stage.id, [part.digest])
+    const size = Math.min(part.size ?? LIMITS.blobBytes, LIMITS.blobBytes)
+    if (part.size !== undefined) access.afford(actor.id, part.size - part.offset)
+    const offset = await incoming.append(id, part.offset, part.bytes, size)
+    await access.use(actor.id, offset - part.offset)
+    if (!part.complete) return { kind: 'partial', offset }
+    if (part.size !== undefined && offset < part.size)
+      throw failure('bad-request', {
+        reason: `the upload ended after ${offset} of ${part.size} bytes; go on from Upload-Offset`,
+      })
+    const stored = await incoming.finish(id, { digest: part.digest, size: offset })
+    return { kind: 'stored', stored, fresh: true }
+  }
+}

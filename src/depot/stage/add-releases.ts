@@ -1,0 +1,231 @@
+/**
+ * Staging releases: a manifest put, many of them, a release removed or marked, a channel set up.
+ *
+ * What can be refused is refused here and now, when the publisher can still do something about it: a version that is
+ * bound to other bytes, a frozen channel, a release that is not there. The commit looks again, for others may have
+ * been quicker.
+ */
+import type { ChangeRow, Ledger, Stage } from '../../ledger/ledger.ts'
+import { keyOf } from '../../metaset/key.ts'
+import type { NodeReader } from '../../metaset/node.ts'
+import { lookup } from '../../metaset/read.ts'
+import { decodeBound, type Release } from '../../metaset/release.ts'
+import type { Digest } from '../../model/digest.ts'
+import { failure } from '../../model/errors.ts'
+import { LIMITS } from '../../model/limits.ts'
+import { parseChannelName } from '../../model/name.ts'
+import { slices } from '../../model/slice.ts'
+import type { Clock } from '../../model/world.ts'
+import type { Pool } from '../../pool/pool.ts'
+import { type Actor, demand } from '../actor.ts'
+import { blobsIn, type Examine, type ExaminedManifest } from '../read/examine.ts'
+import type { FileIndex } from '../read/file-index.ts'
+import type { View, Wish } from '../read/view.ts'
+import { CHANNEL_KEY, decodeChannelChange, decodeReleaseChange, encodeChange } from './change.ts'
+
+export interface ReleaseParts {
+  readonly ledger: Pick<Ledger, 'changes' | 'blobs'>
+  readonly pool: Pick<Pool, 'put' | 'putAll' | 'absent'>
+  readonly nodes: NodeReader
+  readonly files: Pick<FileIndex, 'keep'>
+  readonly examine: Examine
+  readonly clock: Clock
+  /** The view of the head at this moment. */
+  readonly head: () => Promise<View>
+}
+
+/** A manifest that was staged, and the blobs it names that are not in the depot yet. */
+export interface StagedManifest {
+  readonly manifest: Digest
+  readonly missing: readonly Digest[]
+}
+
+export class StageReleases {
+  readonly #parts: ReleaseParts
+
+  constructor(parts: ReleaseParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Stages the manifest for the release that the URL names. Fails as `parseManifest` does, and with `manifest-invalid`
+   * when URL and body disagree, `name-conflict`, `channel-frozen` or `forbidden`.
+   */
+  async put(actor: Actor, stage: Stage, wish: Wish, text: Uint8Array): Promise<StagedManifest> {
+    const examined = await this.#parts.examine(text)
+    if (examined.name !== wish.name || examined.version !== wish.version)
+      throw failure('manifest-invalid', {
+        reason: `the URL names ${wish.name} ${wish.version}, the manifest is of ${examined.name} ${examined.version}`,
+      })
+    const [staged] = await this.#stage(actor, stage, wish.channel, [examined])
+    if (staged === undefined) throw failure('manifest-invalid', { reason: 'there was no manifest' })
+    return staged
+  }
+
+  /** Many manifests; all of them or none. */
+  async putAll(
+    actor: Actor,
+    stage: Stage,
+    channel: string,
+    texts: readonly Uint8Array[],
+  ): Promise<readonly StagedManifest[]> {
+    const examined: ExaminedManifest[] = []
+    const pace = slices(this.#parts.clock)
+    for (const text of texts) {
+      examined.push(await this.#parts.examine(text))
+      await pace.breathe()
+    }
+    return this.#stage(actor, stage, channel, examined)
+  }
+
+  /** Takes a release out of the channel. Fails with `not-found` when neither head nor stage has it. */
+  async remove(actor: Actor, stage: Stage, wish: Wish): Promise<void> {
+    await this.#existing(actor, stage, wish)
+    await this.#write(stage, wish.channel, keyOf(wish.name, wish.version), encodeChange({ kind: 'remove' }))
+  }
+
+  /** Marks a release as yanked or deprecated, or takes the mark away. Fails with `not-found`. */
+  async mark(
+    actor: Actor,
+    stage: Stage,
+    wish: Wish,
+    mark: { readonly status: 'yanked' | 'deprecated' | null; readonly reason?: string },
+  ): Promise<void> {
+    const { status: _, reason: __, ...plain } = await this.#existing(actor, stage, wish)
+    const release: Release =
+      mark.status === null
+        ? plain
+        : { ...plain, status: mark.status, ...(mark.reason === undefined ? {} : { reason: mark.reason }) }
+    await this.#write(
+      stage,
+      wish.channel,
+      keyOf(wish.name, wish.version),
+      encodeChange({ kind: 'line', release }),
+    )
+  }
+
+  /** Makes a channel, freezes or unfreezes it. Needs `admin`. */
+  async setChannel(actor: Actor, stage: Stage, channel: string, frozen: boolean): Promise<void> {
+    demand(actor, 'admin')
+    const name = parseChannelName(channel)
+    await this.#write(stage, name, CHANNEL_KEY, encodeChange({ kind: 'settings', format: 'semver', frozen }))
+  }
+
+  /** Takes a whole channel away. Needs `admin`. Fails with `not-found`. */
+  async removeChannel(actor: Actor, stage: Stage, channel: string): Promise<void> {
+    demand(actor, 'admin')
+    const view = await this.#parts.head()
+    view.channel(channel)
+    await this.#write(stage, channel, CHANNEL_KEY, encodeChange({ kind: 'drop' }))
+  }
+
+  async #stage(
+    actor: Actor,
+    stage: Stage,
+    channel: string,
+    examined: readonly ExaminedManifest[],
+  ): Promise<readonly StagedManifest[]> {
+    const view = await this.#writable(actor, stage, channel)
+    const rows: ChangeRow[] = []
+    const pace = slices(this.#parts.clock)
+    for (const manifest of examined) {
+      const row = await this.#rowOf(view, channel, manifest)
+      if (row !== undefined) rows.push(row)
+      await pace.breathe()
+    }
+    const staged = await this.#keepAll(stage, examined)
+    await this.#parts.ledger.changes.write(stage.id, rows)
+    return staged
+  }
+
+  /** The blobs of the manifests, durable and leased, and what they want; before any row names them. */
+  async #keepAll(stage: Stage, examined: readonly ExaminedManifest[]): Promise<readonly StagedManifest[]> {
+    const { pool, ledger, files } = this.#parts
+    await ledger.blobs.lease(
+      stage.id,
+      examined.map((manifest) => manifest.digest),
+    )
+    const small = examined.filter((manifest) => manifest.bytes.length <= LIMITS.smallBlobBytes)
+    if (small.length > 0) await pool.putAll(small.map((manifest) => manifest.bytes))
+    for (const manifest of examined) {
+      if (manifest.bytes.length > LIMITS.smallBlobBytes) await pool.put(manifest.bytes)
+      await files.keep(manifest)
+    }
+    const staged: StagedManifest[] = []
+    for (const manifest of examined) staged.push(await this.#wantsOf(stage, manifest))
+    return staged
+  }
+
+  async #wantsOf(stage: Stage, manifest: ExaminedManifest): Promise<StagedManifest> {
+    const { pool, ledger } = this.#parts
+    const named = blobsIn(manifest)
+    await ledger.blobs.lease(
+      stage.id,
+      named.map((blob) => blob.digest),
+    )
+    const missing = await pool.absent(named)
+    if (missing.length > 0) {
+      const absent = new Set(missing)
+      await ledger.blobs.want(
+        stage.id,
+        manifest.digest,
+        named.filter((blob) => absent.has(blob.digest)),
+      )
+    }
+    return { manifest: manifest.digest, missing }
+  }
+
+  /** The row that stages a manifest; none when the head offers just this already. Fails with `name-conflict`. */
+  async #rowOf(view: View, channel: string, manifest: ExaminedManifest): Promise<ChangeRow | undefined> {
+    const { name, version, digest, size, summary, published } = manifest
+    const key = keyOf(name, version)
+    const there = Object.hasOwn(view.metaset.channels, channel) ? view.metaset.channels[channel] : undefined
+    const line = there && (await lookup(this.#parts.nodes, there.bound, key))
+    const bound = line && decodeBound(line).manifest
+    if (bound !== undefined && bound !== digest)
+      throw failure('name-conflict', { channel, name, version, bound, offered: digest })
+    const release: Release = {
+      name,
+      version,
+      manifest: digest,
+      size,
+      ...(summary === undefined ? {} : { summary }),
+      ...(published === undefined ? {} : { published }),
+    }
+    const offered = bound !== undefined && there && (await lookup(this.#parts.nodes, there.releases, key))
+    return {
+      channel,
+      key,
+      value: offered === undefined || offered === false ? encodeChange({ kind: 'line', release }) : undefined,
+    }
+  }
+
+  /** The release as stage and head have it now. */
+  async #existing(actor: Actor, stage: Stage, wish: Wish): Promise<Release> {
+    const view = await this.#writable(actor, stage, wish.channel)
+    const staged = this.#parts.ledger.changes.get(stage.id, wish.channel, keyOf(wish.name, wish.version))
+    const change = staged === undefined ? undefined : decodeReleaseChange(staged)
+    if (change === undefined) return view.release(wish)
+    if (change.kind === 'line') return change.release
+    throw failure('not-found', { what: `release ${wish.name} ${wish.version} in channel ${wish.channel}` })
+  }
+
+  /** The head's view, when the actor may change the channel and it takes changes. */
+  async #writable(actor: Actor, stage: Stage, channel: string): Promise<View> {
+    const name = parseChannelName(channel)
+    demand(actor, `publish:${name}`)
+    const view = await this.#parts.head()
+    const staged = this.#parts.ledger.changes.get(stage.id, name, CHANNEL_KEY)
+    const change = staged === undefined ? undefined : decodeChannelChange(staged)
+    const settings = Object.hasOwn(view.metaset.channels, name)
+      ? view.metaset.channels[name]?.settings
+      : undefined
+    const frozen = change?.kind === 'settings' ? change.frozen : settings?.frozen === true
+    if (frozen) throw failure('channel-frozen', { channel: name })
+    return view
+  }
+
+  async #write(stage: Stage, channel: string, key: string, value: string): Promise<void> {
+    await this.#parts.ledger.changes.write(stage.id, [{ channel, key, value }])
+  }
+}

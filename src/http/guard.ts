@@ -1,0 +1,66 @@
+/**
+ * Who asks, and whether they may ask so often: bearer tokens, open or closed reads, and rate limits on all that
+ * writes.
+ */
+import type { FastifyRequest } from 'fastify'
+import type { Access } from '../depot/access.ts'
+import { type Actor, demand } from '../depot/actor.ts'
+import { failure } from '../model/errors.ts'
+import type { RateLimit } from './rate-limit.ts'
+
+export interface GuardOptions {
+  /** Whether reading needs a token. */
+  readonly closedReads: boolean
+  readonly byToken: RateLimit
+  readonly byAddress: RateLimit
+}
+
+const BEARER = /^Bearer +([\w.~+/-]{1,512}=*) *$/i
+
+export class Guard {
+  readonly #access: Pick<Access, 'actorOf'>
+  readonly #options: GuardOptions
+
+  constructor(access: Pick<Access, 'actorOf'>, options: GuardOptions) {
+    this.#access = access
+    this.#options = options
+  }
+
+  /** Lets a read pass; true when it needed a token. Fails with `unauthorised` or `forbidden`. */
+  read(request: FastifyRequest): boolean {
+    if (!this.#options.closedReads) return false
+    demand(this.#actor(request), 'read')
+    return true
+  }
+
+  /** Whether reads are answered to anybody. */
+  get isOpen(): boolean {
+    return !this.#options.closedReads
+  }
+
+  /** Who writes. Fails with `unauthorised` or `rate-limited`. */
+  actor(request: FastifyRequest): Actor {
+    this.#options.byAddress.take(request.ip)
+    const actor = this.#actor(request)
+    this.#options.byToken.take(actor.id)
+    return actor
+  }
+
+  /** An operator. Fails also with `forbidden`. */
+  admin(request: FastifyRequest): Actor {
+    const actor = this.actor(request)
+    demand(actor, 'admin')
+    return actor
+  }
+
+  #actor(request: FastifyRequest): Actor {
+    const { authorization } = request.headers
+    if (authorization === undefined)
+      throw failure('unauthorised', { reason: 'this needs a token and none was sent' })
+    const secret = BEARER.exec(authorization)?.[1]
+    const actor = secret === undefined ? undefined : this.#access.actorOf(secret)
+    if (actor === undefined)
+      throw failure('unauthorised', { reason: 'the token is unknown, expired, revoked or malformed' })
+    return actor
+  }
+}

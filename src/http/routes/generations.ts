@@ -1,0 +1,167 @@
+/**
+ * `GET /v1/head` (and the watch), `GET /v1/generations`, one of them, and the difference of two.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import type { Depot } from '../../depot/depot.ts'
+import { resolveGeneration } from '../../depot/freshness.ts'
+import { channelsThatDiffer, type Difference, differencesOf } from '../../depot/read/differences.ts'
+import { findGeneration } from '../../depot/read/find-generation.ts'
+import type { View } from '../../depot/read/view.ts'
+import { digestOf } from '../../model/digest.ts'
+import { failure } from '../../model/errors.ts'
+import { type Generation, isGid, parseGid } from '../../model/generation.ts'
+import { LIMITS } from '../../model/limits.ts'
+import { HEADERS, MEDIA } from '../../wire/headers.ts'
+import { PATHS, pinned } from '../../wire/paths.ts'
+import { GenerationBody, GenerationsBody } from '../../wire/schemas.ts'
+import { type Reading, sendJson, stampChanging } from '../answer.ts'
+import { demandOf, type ReadingOf } from '../mounts.ts'
+import { ndjson } from '../ndjson.ts'
+import { type Page, PageQuery, pageOf } from '../page.ts'
+import { waitOf } from '../prefer.ts'
+import { pump } from '../pump.ts'
+
+type Parts = Pick<Depot, 'head' | 'generations' | 'views' | 'reader' | 'clock'>
+
+const After = Type.Object({
+  after: Type.Optional(Type.String({ maxLength: 64, description: 'gid; wait for another one' })),
+})
+const Channel = Type.Object({ channel: Type.Optional(Type.String({ maxLength: LIMITS.channelNameBytes })) })
+
+export function headRoute(server: FastifyInstance, parts: Parts, readingOf: ReadingOf): void {
+  server.route<{ Querystring: { readonly after?: string } }>({
+    method: ['GET', 'HEAD'],
+    url: PATHS.head,
+    schema: {
+      summary: 'The head, or the next one',
+      tags: ['time'],
+      querystring: After,
+      response: { 200: GenerationBody },
+    },
+    handler: async (request, reply) => {
+      const { after } = request.query
+      if (after !== undefined) {
+        await readingOf(request)
+        const arrived = await watch(parts, request, reply, after)
+        if (!arrived) return reply.code(304).header('cache-control', 'no-store').send()
+      }
+      const reading = await readingOf(request)
+      const generation = resolveGeneration(parts.generations, parts.head.now(), demandOf(request))
+      return sendJson(request, reply, reading, generation)
+    },
+  })
+}
+
+export function generationRoutes(server: FastifyInstance, parts: Parts, readingOf: ReadingOf): void {
+  server.route<{ Querystring: Page }>({
+    method: ['GET', 'HEAD'],
+    url: PATHS.generations,
+    schema: {
+      summary: 'The log, newest first',
+      tags: ['time'],
+      querystring: PageQuery,
+      response: { 200: GenerationsBody },
+    },
+    handler: async (request, reply) => {
+      const reading = await readingOf(request)
+      const { limit, after } = pageOf(request.query)
+      const atMost = after === undefined ? numberOf(reading) : Number(after) - 1
+      if (!Number.isSafeInteger(atMost))
+        throw failure('bad-request', { reason: 'after must be a generation number' })
+      const found = parts.generations.list({ kind: 'number', atMost }, limit + 1)
+      const generations = found.slice(0, limit)
+      const last = generations.at(-1)?.record.number
+      const next =
+        found.length > limit
+          ? pinned(reading.view.gid, `${PATHS.generations}?limit=${limit}&after=${last ?? 0}`)
+          : undefined
+      return sendJson(request, reply, reading, { generations, next })
+    },
+  })
+
+  server.route<{ Params: { readonly ref: string } }>({
+    method: ['GET', 'HEAD'],
+    url: `${PATHS.generations}/:ref`,
+    schema: {
+      summary: 'A generation by gid, number, time or `head`',
+      tags: ['time'],
+      response: { 200: GenerationBody },
+    },
+    handler: async (request, reply) => {
+      const reading = await readingOf(request)
+      return sendJson(request, reply, reading, findGeneration(parts, request.params.ref))
+    },
+  })
+
+  server.route<{
+    Params: { readonly ref: string; readonly other: string }
+    Querystring: { readonly channel?: string }
+  }>({
+    method: ['GET', 'HEAD'],
+    url: `${PATHS.generations}/:ref/diff/:other`,
+    schema: {
+      summary: 'What changed from one generation to another, a release a line',
+      tags: ['time'],
+      querystring: Channel,
+      produces: [MEDIA.ndjson],
+    },
+    handler: async (request, reply) => {
+      const { ref, other } = request.params
+      const { channel } = request.query
+      const reading = await readingOf(request)
+      const before = await parts.views.of(findGeneration(parts, ref))
+      const after = await parts.views.of(findGeneration(parts, other))
+      const fixed: Reading = isGid(ref) && isGid(other) ? { ...reading, mount: 'pinned' } : reading
+      reply.type(MEDIA.ndjson)
+      const digest = digestOf(`${before.gid} ${after.gid} ${channel ?? ''}`)
+      if (stampChanging(request, reply, { reading: fixed, digest })) return reply.code(304).send()
+      if (request.method === 'HEAD') return reply.send()
+      return pump(reply, ndjson(differences(parts, before, after, channel), parts.clock))
+    },
+  })
+}
+
+async function* differences(
+  { reader }: Parts,
+  before: View,
+  after: View,
+  channel: string | undefined,
+): AsyncGenerator<Difference & { readonly channel?: string }> {
+  if (channel !== undefined) {
+    yield* differencesOf(reader, before.metaset.channels[channel], after.metaset.channels[channel])
+    return
+  }
+  for (const name of channelsThatDiffer(before, after))
+    for await (const difference of differencesOf(
+      reader,
+      before.metaset.channels[name],
+      after.metaset.channels[name],
+    ))
+      yield { ...difference, channel: name }
+}
+
+/** Waits for a head other than `after`; false when none came. A gid that is not of this depot waits for nothing. */
+async function watch(
+  { head }: Parts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  after: string,
+): Promise<boolean> {
+  const seen = parseGid(after)
+  const waitMs = waitOf(request, LIMITS.waitMs)
+  const gone = new AbortController()
+  const onClose = (): void => {
+    gone.abort()
+  }
+  reply.raw.once('close', onClose)
+  const arrived: Generation | undefined = await head.after(seen, waitMs, gone.signal)
+  reply.raw.off('close', onClose)
+  if (waitMs > 0) reply.header('preference-applied', `wait=${Math.ceil(waitMs / 1000)}`)
+  reply.header(HEADERS.generation, head.now().gid)
+  return arrived !== undefined
+}
+
+function numberOf({ view, head, mount }: Reading): number {
+  return mount === 'head' ? head.record.number : Number(/^g(\d+)/.exec(view.gid)?.[1])
+}

@@ -1,0 +1,106 @@
+/**
+ * `GET channels/{channel}/manifests/{name}`: the versions of one name, newest first; `?range=` picks (K2).
+ * `GET channels/{channel}/manifests/{name}/{version}`: the manifest (K3, or K5 under a pin).
+ */
+import type { FastifyInstance } from 'fastify'
+import Type from 'typebox'
+import type { Depot } from '../../depot/depot.ts'
+import type { View, Wish } from '../../depot/read/view.ts'
+import type { Release } from '../../depot/types.ts'
+import { failure } from '../../model/errors.ts'
+import { LIMITS } from '../../model/limits.ts'
+import type { Version } from '../../model/version.ts'
+import { MEDIA } from '../../wire/headers.ts'
+import { pinned, releasesPath } from '../../wire/paths.ts'
+import { ReleasesBody } from '../../wire/schemas.ts'
+import { cacheControlOf, sendJson, stampGeneration } from '../answer.ts'
+import type { ReadingOf } from '../mounts.ts'
+import { type Page, PageQuery, pageOf } from '../page.ts'
+import { sendBytes } from '../send-bytes.ts'
+import { blobOf } from './objects.ts'
+
+interface Query extends Page {
+  readonly range?: string
+}
+
+const Range = Type.Object({ range: Type.Optional(Type.String({ maxLength: LIMITS.versionBytes })) })
+
+export function releaseRoutes(
+  server: FastifyInstance,
+  parts: Pick<Depot, 'pool'>,
+  readingOf: ReadingOf,
+): void {
+  server.route<{ Params: Omit<Wish, 'version'>; Querystring: Query }>({
+    method: ['GET', 'HEAD'],
+    url: '/v1/channels/:channel/manifests/:name',
+    schema: {
+      summary: 'The versions of a name, newest first',
+      tags: ['read'],
+      querystring: Type.Intersect([PageQuery, Range]),
+      response: { 200: ReleasesBody },
+    },
+    handler: async (request, reply) => {
+      const reading = await readingOf(request)
+      const { channel, name } = request.params
+      const { limit, after } = pageOf(request.query)
+      const found = await versionsOf(reading.view, request.params, request.query.range)
+      const start = after === undefined ? 0 : found.findIndex((release) => release.version === after) + 1
+      const releases = found.slice(start, start + limit)
+      const last = releases.at(-1)?.version
+      const query = new URLSearchParams({
+        limit: String(limit),
+        after: last ?? '',
+        ...pickRange(request.query),
+      })
+      const next =
+        found.length > start + limit
+          ? pinned(reading.view.gid, `${releasesPath(channel, name)}?${query.toString()}`)
+          : undefined
+      return sendJson(request, reply, reading, { releases, next })
+    },
+  })
+
+  server.route<{ Params: Wish }>({
+    method: ['GET', 'HEAD'],
+    url: '/v1/channels/:channel/manifests/:name/:version',
+    schema: { summary: 'A manifest', tags: ['read'], produces: [MEDIA.json] },
+    handler: async (request, reply) => {
+      const reading = await readingOf(request)
+      const { manifest } = await reading.view.release(request.params)
+      stampGeneration(reply, reading)
+      reply.header('cache-control', cacheControlOf(reading))
+      if (reading.mount === 'head') reply.header('content-location', pinned(reading.view.gid, request.url))
+      return sendBytes(request, reply, {
+        digest: manifest,
+        mediaType: MEDIA.json,
+        open: blobOf(parts.pool, manifest),
+      })
+    },
+  })
+}
+
+/** Newest first. A range picks what satisfies it and is not yanked. Fails with `not-found` or `bad-request`. */
+async function versionsOf(
+  view: View,
+  wish: Omit<Wish, 'version'>,
+  range?: string,
+): Promise<readonly Release[]> {
+  const { order } = view.format(wish.channel)
+  if (range !== undefined && !order.isRange(range))
+    throw failure('bad-request', { reason: `"${range}" is not a range of versions` })
+  const found: Release[] = []
+  let known = false
+  for await (const release of view.releases(wish.channel, wish.name)) {
+    known = true
+    const fits =
+      range === undefined ||
+      (release.status !== 'yanked' && order.satisfies(release.version as Version, range))
+    if (fits) found.push(release)
+  }
+  if (!known) throw failure('not-found', { what: `release of that name in channel ${wish.channel}` })
+  return found.sort((a, b) => order.compare(b.version as Version, a.version as Version))
+}
+
+function pickRange({ range }: Query): { readonly range?: string } {
+  return range === undefined ? {} : { range }
+}

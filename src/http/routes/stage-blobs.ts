@@ -1,0 +1,168 @@
+/**
+ * `/v1/stages/{stage}/missing` and `.../blobs`: bytes into a stage, many small ones at once, or one that may be
+ * interrupted and continued (draft-ietf-httpbis-resumable-upload).
+ */
+
+import type { Readable } from 'node:stream'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Depot } from '../../depot/depot.ts'
+import type { UploadPart } from '../../depot/stage/add-blobs.ts'
+import { digestOfHex } from '../../model/digest.ts'
+import { failure } from '../../model/errors.ts'
+import { LIMITS } from '../../model/limits.ts'
+import { decodeBatch } from '../../wire/batch.ts'
+import type { MissingRequest } from '../../wire/bodies.ts'
+import { HEADERS, MEDIA } from '../../wire/headers.ts'
+import { PATHS, stageBlobPath } from '../../wire/paths.ts'
+import {
+  MissingBody,
+  MissingRequest as MissingSchema,
+  StoredBody,
+  StoredManyBody,
+} from '../../wire/schemas.ts'
+import type { Guard } from '../guard.ts'
+import { stampStage } from './stages.ts'
+
+type Parts = Pick<Depot, 'stages' | 'blobs'>
+interface BlobParams {
+  readonly stage: string
+  readonly hex: string
+}
+
+const BLOB_URL = `${PATHS.stages}/:stage/blobs/sha256/:hex`
+
+export function stageBlobRoutes(server: FastifyInstance, parts: Parts, guard: Guard): void {
+  server.addContentTypeParser(MEDIA.blobs, { parseAs: 'buffer' }, (_request, body, done) => {
+    done(null, body)
+  })
+
+  server.post<{ Params: { readonly stage: string }; Body: MissingRequest }>(
+    `${PATHS.stages}/:stage/missing`,
+    {
+      bodyLimit: LIMITS.requestBodyBytes,
+      schema: {
+        summary: 'Declare blobs, learn which are absent',
+        tags: ['publish'],
+        body: MissingSchema,
+        response: { 200: MissingBody },
+      },
+    },
+    async (request, reply) => {
+      const actor = guard.actor(request)
+      const stage = parts.stages.use(actor, request.params.stage)
+      const missing = await parts.blobs.missing(actor, stage, request.body.blobs)
+      return stampStage(reply, stage).send({ missing })
+    },
+  )
+
+  server.post<{ Params: { readonly stage: string }; Body: Buffer }>(
+    `${PATHS.stages}/:stage/blobs`,
+    {
+      bodyLimit: LIMITS.batchBytes,
+      schema: {
+        summary: 'Many small blobs',
+        tags: ['publish'],
+        consumes: [MEDIA.blobs],
+        response: { 200: StoredManyBody },
+      },
+    },
+    async (request, reply) => {
+      const actor = guard.actor(request)
+      const stage = parts.stages.use(actor, request.params.stage)
+      demandType(request, MEDIA.blobs)
+      const stored = await parts.blobs.putAll(actor, stage, decodeBatch(request.body))
+      return stampStage(reply, stage).send({ stored })
+    },
+  )
+}
+
+/** Bodies are streams here, so these routes stand in a context with a parser of their own. */
+export function uploadRoutes(server: FastifyInstance, parts: Parts, guard: Guard): void {
+  server.removeAllContentTypeParsers()
+  server.addContentTypeParser('*', (_request, payload, done) => {
+    done(null, payload)
+  })
+
+  server.route<{ Params: BlobParams }>({
+    method: ['PUT', 'PATCH'],
+    url: BLOB_URL,
+    bodyLimit: Number.MAX_SAFE_INTEGER,
+    schema: {
+      summary: 'Upload a blob (PUT), or go on with it from Upload-Offset (PATCH)',
+      tags: ['publish'],
+      consumes: [MEDIA.bytes, MEDIA.partial],
+      response: { 200: StoredBody, 201: StoredBody },
+    },
+    handler: async (request, reply) => {
+      const actor = guard.actor(request)
+      const stage = parts.stages.use(actor, request.params.stage)
+      const part = partOf(request)
+      stampStage(reply, stage)
+      const isThere =
+        part.size !== undefined &&
+        part.offset === 0 &&
+        (await parts.blobs.has(stage, { digest: part.digest, size: part.size }))
+      if (isThere) return reply.code(200).send({ digest: part.digest, size: part.size })
+      const outcome = await parts.blobs.upload(actor, stage, part)
+      if (outcome.kind === 'stored')
+        return reply.code(201).header('location', stageBlobPath(stage.id, part.digest)).send(outcome.stored)
+      return stampUpload(reply, outcome.offset, false).code(204).send()
+    },
+  })
+
+  server.head<{ Params: BlobParams }>(
+    BLOB_URL,
+    { schema: { summary: 'How far an upload is', tags: ['publish'] } },
+    async (request, reply) => {
+      const stage = parts.stages.use(guard.actor(request), request.params.stage)
+      const digest = digestOfHex(request.params.hex)
+      const offset = await parts.blobs.offset(stage, digest)
+      if (offset === undefined) throw failure('not-found', { what: `upload of ${digest} to this stage` })
+      return stampUpload(stampStage(reply, stage), offset, false).code(204).send()
+    },
+  )
+}
+
+function stampUpload(reply: FastifyReply, offset: number, complete: boolean): FastifyReply {
+  return reply.header(HEADERS.uploadOffset, offset).header(HEADERS.uploadComplete, complete ? '?1' : '?0')
+}
+
+/** What a PUT or PATCH brings. Fails with `bad-request`. */
+function partOf(request: FastifyRequest<{ Params: BlobParams }>): UploadPart {
+  const isPatch = request.method === 'PATCH'
+  if (isPatch) demandType(request, MEDIA.partial)
+  const complete = request.headers[HEADERS.uploadComplete] ?? '?1'
+  if (complete !== '?1' && complete !== '?0')
+    throw failure('bad-request', { reason: `${HEADERS.uploadComplete} must be ?1 or ?0` })
+  const offset = isPatch ? countOf(request, HEADERS.uploadOffset) : 0
+  if (offset === undefined) throw failure('bad-request', { reason: `a PATCH needs ${HEADERS.uploadOffset}` })
+  const length = countOf(request, 'content-length')
+  const whole = countOf(request, HEADERS.uploadLength)
+  const size = whole ?? (complete === '?1' && length !== undefined ? offset + length : undefined)
+  return {
+    digest: digestOfHex(request.params.hex),
+    offset,
+    bytes: bodyOf(request),
+    complete: complete === '?1',
+    ...(size === undefined ? {} : { size }),
+  }
+}
+
+function countOf(request: FastifyRequest, header: string): number | undefined {
+  const text = request.headers[header]
+  if (text === undefined) return undefined
+  const count = Number(text)
+  if (!/^\d{1,16}$/.test(String(text)) || !Number.isSafeInteger(count))
+    throw failure('bad-request', { reason: `${header} must be a number of bytes` })
+  return count
+}
+
+/** The body as it comes; none at all is no bytes. */
+function bodyOf(request: FastifyRequest): AsyncIterable<Uint8Array> {
+  return (request.body as Readable | undefined) ?? (request.raw as AsyncIterable<Uint8Array>)
+}
+
+function demandType(request: FastifyRequest, expected: string): void {
+  const type = (request.headers['content-type'] ?? 'nothing').split(';')[0]?.trim() ?? ''
+  if (type !== expected) throw failure('unsupported-media-type', { type, expected })
+}

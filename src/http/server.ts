@@ -1,0 +1,197 @@
+/**
+ * The HTTP face of the engine: one fastify server with every route, and what holds for all of them: the generation on
+ * every answer, failures as problems, bounds on what comes in, and the log.
+ */
+import { createServer, type RequestListener, type Server } from 'node:http'
+import swagger from '@fastify/swagger'
+import { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, fastify, LogController } from 'fastify'
+import type { Depot } from '../depot/depot.ts'
+import { failure } from '../model/errors.ts'
+import { LIMITS } from '../model/limits.ts'
+import type { Clock, Random } from '../model/world.ts'
+import { HEADERS, MEDIA } from '../wire/headers.ts'
+import { watchMethods } from './allowed-methods.ts'
+import { answerBare } from './bare-answer.ts'
+import { Guard } from './guard.ts'
+import { HotAnswers } from './hot-answers.ts'
+import { Metrics } from './metrics.ts'
+import { failureOf, problemOf } from './problem.ts'
+import { type Rate, RateLimit } from './rate-limit.ts'
+import { registerRoutes } from './register-routes.ts'
+import type { ScrubParts } from './routes/scrub.ts'
+
+export interface FaceOptions {
+  readonly closedReads: boolean
+  /** Writes of one token, and of one address. */
+  readonly tokenRate: Rate
+  readonly addressRate: Rate
+  readonly quotaBytes: number | undefined
+  readonly metricsToken: string | undefined
+  readonly answerCacheBytes: number
+  readonly accessLog: boolean
+  readonly trustProxy: boolean | string
+  readonly version: string
+}
+
+export interface FaceParts {
+  readonly depot: Depot
+  readonly scrub: ScrubParts['scrub']
+  readonly log: FastifyBaseLogger
+  readonly clock: Clock
+  readonly random: Random
+  readonly options: FaceOptions
+  readonly metrics: Metrics
+  readonly isDraining: () => boolean
+}
+
+/** The server, for whoever opens and closes it. */
+export type Face = FastifyInstance
+
+const REQUEST_ID_BYTES = 6
+
+/** A server that is ready to listen. */
+export async function buildServer(parts: FaceParts): Promise<Face> {
+  const { depot, metrics, clock, options } = parts
+  const hot = new HotAnswers(options.answerCacheBytes, () => {
+    countHot(0)
+  })
+  const countHot = metrics.counter('GET', 'hot', 200)
+  const guard = new Guard(depot.access, {
+    closedReads: options.closedReads,
+    byToken: new RateLimit(options.tokenRate, clock),
+    byAddress: new RateLimit(options.addressRate, clock),
+  })
+  const server = frame(parts, (listener) => (request, response) => {
+    if (!hot.answer(request, response)) listener(request, response)
+  })
+  await server.register(swagger, {
+    openapi: {
+      info: {
+        title: 'Depot',
+        version: options.version,
+        description: 'A snapshot-based versioned package depot.',
+      },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+    },
+  })
+  // Contexts inherit what stands when they are made, so this comes before the routes.
+  stampAll(server, parts)
+  report(server, parts)
+  const refuseOthers = watchMethods(server)
+  await registerRoutes(server, { ...parts, guard, hot })
+  refuseOthers()
+  return server
+}
+
+/** The bare server: its bounds, and what happens to what is no request. */
+function frame(
+  { depot, log, random, options }: FaceParts,
+  wrap: (listener: RequestListener) => RequestListener,
+): FastifyInstance {
+  const generation = (): string => depot.head.now().gid
+  return fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: LIMITS.requestBodyBytes,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    trustProxy: options.trustProxy,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: LIMITS.urlBytes, ignoreTrailingSlash: false },
+    genReqId: requestIds(random),
+    ajv: { customOptions: { coerceTypes: 'array', removeAdditional: false, allErrors: false } },
+    serverFactory: (listener): Server => {
+      const server = createServer(
+        {
+          maxHeaderSize: LIMITS.headerBytes,
+          requestTimeout: 0,
+          headersTimeout: LIMITS.requestTimeoutMs,
+          keepAliveTimeout: LIMITS.connectionIdleMs,
+        },
+        wrap(listener as RequestListener),
+      )
+      // A connection on which nothing moves for so long is given up, whatever it was about.
+      server.timeout = LIMITS.requestTimeoutMs
+      server.on('clientError', (error: Error, socket) => {
+        answerBare(error, socket as never, generation())
+      })
+      return server
+    },
+    frameworkErrors: (error, request, untyped) => {
+      const problem = problemOf(failure('bad-request', { reason: error.message }), request.id, generation())
+      const reply = untyped as unknown as FastifyReply
+      void reply
+        .code(problem.status)
+        .header(HEADERS.generation, generation())
+        .header('cache-control', 'no-store')
+        .type(MEDIA.problem)
+        .send(JSON.stringify(problem.body))
+    },
+  }) as unknown as FastifyInstance
+}
+
+/** Names that no other request has had: chance once for the process, then a count. */
+function requestIds(random: Random): () => string {
+  const process = Buffer.from(random.bytes(REQUEST_ID_BYTES)).toString('base64url')
+  let count = 0
+  return () => {
+    count += 1
+    return `req-${process}-${count.toString(36)}`
+  }
+}
+
+/** The head on every answer, until a route says better. */
+function stampAll(server: FastifyInstance, { depot }: FaceParts): void {
+  server.addHook('onRequest', (_request, reply, done) => {
+    reply.header(HEADERS.generation, depot.head.now().gid)
+    done()
+  })
+}
+
+function report(server: FastifyInstance, { depot, metrics, options }: FaceParts): void {
+  server.setNotFoundHandler((request) => {
+    throw failure('not-found', { what: `${request.method} ${request.url.slice(0, 200)} in this API` })
+  })
+
+  server.setErrorHandler((thrown, request, reply) => {
+    const error = failureOf(thrown, request.id)
+    if (error.code === 'internal') request.log.error({ err: thrown, url: request.url }, 'a bug')
+    const generation = reply.getHeader(HEADERS.generation)
+    const { status, body, retryAfter } = problemOf(
+      error,
+      request.id,
+      String(generation ?? depot.head.now().gid),
+    )
+    for (const name of [
+      'etag',
+      'content-location',
+      'accept-ranges',
+      'repr-digest',
+      'content-length',
+      'content-encoding',
+    ])
+      reply.removeHeader(name)
+    reply.header('cache-control', 'no-store')
+    if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
+    if (status === 401) reply.header('www-authenticate', 'Bearer realm="depot"')
+    return reply.code(status).type(MEDIA.problem).send(JSON.stringify(body))
+  })
+
+  server.addHook('onResponse', (request, reply, done) => {
+    const seconds = reply.elapsedTime / 1000
+    metrics.count(request.method, request.routeOptions.url ?? 'none', reply.statusCode, seconds)
+    if (options.accessLog)
+      request.log.info(
+        {
+          method: request.method,
+          url: request.url,
+          status: reply.statusCode,
+          ms: Math.round(reply.elapsedTime * 10) / 10,
+          gid: reply.getHeader(HEADERS.generation),
+          ip: request.ip,
+        },
+        'answered',
+      )
+    done()
+  })
+}
