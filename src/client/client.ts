@@ -32,7 +32,10 @@ export interface Progress {
   readonly total: number
 }
 
-/** A depot, seen by a reader, a publisher and an operator. Every failure is a `DepotError`. */
+/**
+ * A depot, seen by a reader, a publisher and an operator. Every failure is a `DepotError`; what was aborted rejects
+ * with the reason of its signal.
+ */
 export interface Client {
   /** The head, never older than the floor; moves the floor (PROTOCOL §13). */
   head(signal?: AbortSignal): Promise<Generation>

@@ -1,0 +1,155 @@
+/**
+ * A depot, seen by a reader, a publisher and an operator: the contract of `client.ts` over HTTP.
+ */
+import type { Generation, Gid } from '../model/generation.ts'
+import { isGid } from '../model/generation.ts'
+import { LIMITS } from '../model/limits.ts'
+import type { Random } from '../model/world.ts'
+import type {
+  DiffLine,
+  NewTokenBody,
+  ScrubLine,
+  StageBody,
+  StageRequest,
+  TokenBody,
+  TokenRequest,
+} from '../wire/bodies.ts'
+import { type Call, Caller, type CallerOptions, jsonBody, type WaitingClock } from '../wire/caller.ts'
+import { readLines } from '../wire/ndjson.ts'
+import { diffPath, generationPath, PATHS, tokenPath } from '../wire/paths.ts'
+import {
+  NewTokenBody as NewTokenSchema,
+  StageBody as StageSchema,
+  StagesBody,
+  TokensBody,
+} from '../wire/schemas.ts'
+import type { Client, Session, Staging } from './client.ts'
+import { type FloorStore, MemoryFloor } from './floor.ts'
+import { readGeneration, readGenerations } from './generation.ts'
+import { Heads } from './heads.ts'
+import { boundsOf, diffLineOf, scrubLineOf } from './read/lines.ts'
+import { readPages } from './read/pages.ts'
+import { pinnedPlace } from './read/place.ts'
+import { PinnedSession } from './read/session.ts'
+import { DepotStaging } from './stage/staging.ts'
+
+export interface DepotClientOptions extends CallerOptions {
+  /** The least generation to accept, or where it is kept; by default in memory, and none at first. */
+  readonly floor?: FloorStore | Gid
+  /** Id of a lineage to go on with although it lost what was seen (PROTOCOL §13). */
+  readonly acceptLineage?: string
+}
+
+const STAGES_BYTES = LIMITS.manifestBytes
+
+export class DepotClient implements Client {
+  readonly #caller: Caller
+  readonly #heads: Heads
+  readonly #clock: WaitingClock
+  readonly #random: Random
+
+  /** Fails with `bad-request` for an address or a token that cannot be one. */
+  constructor(options: DepotClientOptions) {
+    const { floor, acceptLineage, clock, random } = options
+    const store = typeof floor === 'object' ? floor : new MemoryFloor(floor)
+    this.#caller = new Caller(options)
+    this.#heads = new Heads({ caller: this.#caller, floor: store, random, acceptLineage })
+    this.#clock = clock
+    this.#random = random
+  }
+
+  async head(signal?: AbortSignal): Promise<Generation> {
+    return await this.#heads.head(signal)
+  }
+
+  async watch(after: Gid, seconds: number, signal?: AbortSignal): Promise<Generation | undefined> {
+    const until = this.#clock.monotonic() + seconds * 1000
+    for (;;) {
+      const left = Math.max(0, Math.min(LIMITS.waitMs, until - this.#clock.monotonic()))
+      const head = await this.#heads.headAfter(after, Math.ceil(left / 1000), signal)
+      if (head !== undefined || this.#clock.monotonic() >= until) return head
+      await this.#caller.pause(0, signal)
+    }
+  }
+
+  async generation(ref: string, signal?: AbortSignal): Promise<Generation> {
+    if (ref === 'head') return await this.head(signal)
+    const path = generationPath(ref)
+    // What a gid names never changes, so the floor has nothing to say about it.
+    const answer = isGid(ref)
+      ? await this.#caller.call({ path }, signal)
+      : await this.#heads.read(path, signal)
+    const generation = await readGeneration(answer)
+    if (isGid(ref) && generation.gid !== ref) throw answer.invalid(`${generation.gid} for ${ref}`)
+    return generation
+  }
+
+  async *generations(signal?: AbortSignal): AsyncGenerator<Generation> {
+    const first = await this.#heads.read(PATHS.generations, signal)
+    yield* readPages(this.#caller, first, { read: readGenerations }, signal)
+  }
+
+  async *diff(a: string, b: string, channel?: string, signal?: AbortSignal): AsyncGenerator<DiffLine> {
+    const query = channel === undefined ? '' : `?channel=${encodeURIComponent(channel)}`
+    const path = diffPath(await this.#gidOf(a, signal), await this.#gidOf(b, signal)) + query
+    const answer = await this.#caller.call({ path }, signal)
+    yield* readLines(answer.chunks(), diffLineOf, boundsOf(answer))
+  }
+
+  async session(ref?: string, signal?: AbortSignal): Promise<Session> {
+    const ofHead = ref === undefined || ref === 'head'
+    const place = pinnedPlace(await this.generation(ref ?? 'head', signal))
+    return new PinnedSession({
+      caller: this.#caller,
+      random: this.#random,
+      place,
+      ...(ofHead ? { again: async (either?: AbortSignal) => await this.head(either) } : {}),
+    })
+  }
+
+  async openStage(request: StageRequest = {}, signal?: AbortSignal): Promise<Staging> {
+    const { id } = await this.#caller.json(StageSchema, post(PATHS.stages, request), signal)
+    return this.stage(id)
+  }
+
+  stage(id: string): Staging {
+    return new DepotStaging({ caller: this.#caller, heads: this.#heads, random: this.#random, id })
+  }
+
+  async stages(signal?: AbortSignal): Promise<readonly StageBody[]> {
+    const answer = await this.#caller.call({ path: PATHS.stages }, signal)
+    return (await answer.json(StagesBody, STAGES_BYTES)).stages
+  }
+
+  async rollback(to: string, message?: string, signal?: AbortSignal): Promise<Generation> {
+    const request = post(PATHS.rollback, { to, ...(message === undefined ? {} : { message }) })
+    const generation = await readGeneration(await this.#caller.call(request, signal))
+    if (generation.state === 'active') await this.#heads.raise(generation.gid)
+    return generation
+  }
+
+  async createToken(request: TokenRequest, signal?: AbortSignal): Promise<NewTokenBody> {
+    return await this.#caller.json(NewTokenSchema, post(PATHS.tokens, request), signal)
+  }
+
+  async tokens(signal?: AbortSignal): Promise<readonly TokenBody[]> {
+    return (await this.#caller.json(TokensBody, { path: PATHS.tokens }, signal)).tokens
+  }
+
+  async revokeToken(id: string, signal?: AbortSignal): Promise<void> {
+    await this.#caller.done({ method: 'DELETE', path: tokenPath(id) }, signal)
+  }
+
+  async *scrub(signal?: AbortSignal): AsyncGenerator<ScrubLine> {
+    const answer = await this.#caller.call({ method: 'POST', path: PATHS.scrub }, signal)
+    yield* readLines(answer.chunks(), scrubLineOf, boundsOf(answer))
+  }
+
+  async #gidOf(ref: string, signal?: AbortSignal): Promise<Gid> {
+    return isGid(ref) ? ref : (await this.generation(ref, signal)).gid
+  }
+}
+
+function post(path: string, value: unknown): Call {
+  return { method: 'POST', path, body: jsonBody(value) }
+}

@@ -1,0 +1,28 @@
+/**
+ * A generation as an answer tells it, believed only when its id is really that of its record.
+ */
+import { type Generation, gidOf } from '../model/generation.ts'
+import type { Answer } from '../wire/caller-answer.ts'
+import { GenerationBody, GenerationsBody } from '../wire/schemas.ts'
+
+/** Fails with `answer-invalid`. */
+export async function readGeneration(answer: Answer): Promise<Generation> {
+  return verified(await answer.json(GenerationBody), answer)
+}
+
+export interface GenerationsPage {
+  readonly items: readonly Generation[]
+  readonly next?: string
+}
+
+/** Fails with `answer-invalid`. */
+export async function readGenerations(answer: Answer): Promise<GenerationsPage> {
+  const { generations, next } = await answer.json(GenerationsBody)
+  const items = generations.map((generation) => verified(generation, answer))
+  return { items, ...(next === undefined ? {} : { next }) }
+}
+
+function verified(generation: Generation, answer: Answer): Generation {
+  if (gidOf(generation.record) === generation.gid) return generation
+  throw answer.invalid(`a record that is not the one of ${generation.gid}`)
+}
