@@ -1,0 +1,93 @@
+/**
+ * Which depot a command talks to, and as whom.
+ *
+ * The address is `--depot`, else `DEPOT_URL`, else the default port of this machine. The token is `DEPOT_TOKEN`, else
+ * what a depot on this machine wrote into its data folder. That file never leaves the machine: it is used for loopback
+ * addresses alone.
+ */
+import { readFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
+import { join, resolve } from 'node:path'
+import { DEFAULT_DATA, DEFAULT_PORT } from '../app/config-options.ts'
+import type { Client } from '../client/client.ts'
+import { failure } from '../model/errors.ts'
+import { type Gid, isGid } from '../model/generation.ts'
+import type { DepotOptions } from './options.ts'
+import { type Shell, UsageError } from './shell.ts'
+
+/** In the data folder; mode 0600. */
+export const TOKEN_FILE = 'admin.token'
+
+type Surroundings = Pick<Shell, 'environment' | 'folder'>
+
+/** Connects to read: with a token if there is one. */
+export async function connect(shell: Surroundings, options: DepotOptions): Promise<Client> {
+  return await clientOf(shell, options, await findToken(shell, options))
+}
+
+/** Connects to write. Fails with `unauthorised` before anything is done when there is no token. */
+export async function connectToWrite(shell: Surroundings, options: DepotOptions): Promise<Client> {
+  const token = await findToken(shell, options)
+  if (token !== undefined) return await clientOf(shell, options, token)
+  const file = join(dataFolder(shell, options), TOKEN_FILE)
+  const onThisMachine = isLoopback(addressOf(shell, options))
+  const reason = `DEPOT_TOKEN is not set${onThisMachine ? ` and ${file} cannot be read` : ''}`
+  throw failure('unauthorised', { reason })
+}
+
+export function addressOf({ environment }: Surroundings, { depot }: DepotOptions): URL {
+  const text = depot ?? nonEmpty(environment['DEPOT_URL']) ?? `http://127.0.0.1:${DEFAULT_PORT}`
+  const url = URL.parse(text)
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw new UsageError(`"${text}" is no address of a depot; write it like http://127.0.0.1:${DEFAULT_PORT}`)
+  return url
+}
+
+export function dataFolder({ environment, folder }: Surroundings, { data }: DepotOptions): string {
+  return resolve(folder, data ?? nonEmpty(environment['DEPOT_DATA']) ?? DEFAULT_DATA)
+}
+
+/** Where the token comes from, or undefined when there is none. */
+export async function findToken(shell: Surroundings, options: DepotOptions): Promise<string | undefined> {
+  const given = nonEmpty(shell.environment['DEPOT_TOKEN'])
+  if (given !== undefined) return given.trim()
+  if (!isLoopback(addressOf(shell, options))) return undefined
+  try {
+    const text = await readFile(join(dataFolder(shell, options), TOKEN_FILE), 'utf8')
+    return nonEmpty(text.trim())
+  } catch {
+    // Not there or not ours to read: whoever needs a token says so.
+    return undefined
+  }
+}
+
+/** The floor that an earlier job handed on (PROTOCOL §13). */
+export function floorOf({ environment }: Surroundings): Gid | undefined {
+  const text = nonEmpty(environment['DEPOT_MIN_GENERATION'])
+  if (text === undefined || isGid(text)) return text
+  throw new UsageError(`DEPOT_MIN_GENERATION is "${text}", which is no generation id like depot floor prints`)
+}
+
+export function isLoopback({ hostname }: URL): boolean {
+  const host = hostname.replace(/^\[|\]$/g, '')
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+}
+
+/** The SDK is loaded when it is needed: help and completion are quicker without it. */
+async function clientOf(
+  shell: Surroundings,
+  options: DepotOptions,
+  token: string | undefined,
+): Promise<Client> {
+  const floor = floorOf(shell)
+  const sdk = await import('../client/index.ts')
+  return sdk.connect({
+    url: addressOf(shell, options).href,
+    ...(token === undefined ? {} : { token }),
+    ...(floor === undefined ? {} : { floor }),
+  })
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === undefined || text === '' ? undefined : text
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+/**
+ * The bin. It is written so that even an old Node can read it, for its first task is to say that Node is too old.
+ */
+/* oxlint-disable -- the CLI's front door, in JavaScript without types and without what an old Node lacks */
+
+const least = [22, 19]
+const found = process.versions.node.split('.').map(Number)
+
+if (found[0] < least[0] || (found[0] === least[0] && found[1] < least[1])) {
+  process.stderr.write(
+    'depot: Node is too old: depot needs Node ' +
+      least.join('.') +
+      ' or newer and this is ' +
+      process.versions.node +
+      '; install a newer one from https://nodejs.org, or in the project folder run npx depot after npm ci\n',
+  )
+  process.exitCode = 1
+} else {
+  // The sources run as they are; a build for publishing has JavaScript in their place.
+  import('node:fs').then(function (fs) {
+    return fs.existsSync(new URL('./main.ts', import.meta.url)) ? import('./main.ts') : import('./main.js')
+  })
+}

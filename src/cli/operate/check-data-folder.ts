@@ -1,0 +1,85 @@
+/**
+ * What the doctor asks of a data folder: whether it is ours to use, of a known form, and whether the disk below it has
+ * room in bytes and in inodes. Nothing is written and no store is opened, so a running depot does not mind.
+ */
+import { constants } from 'node:fs'
+import { access, readFile, stat, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LIMITS } from '../../model/limits.ts'
+import { TOKEN_FILE } from '../connection.ts'
+import { sizeText } from '../wording.ts'
+import type { Finding } from './doctor.ts'
+
+/** Above the reserve below which uploads are refused, this much makes nobody nervous. */
+const COMFORT = 10
+
+export async function checkDataFolder(folder: string): Promise<Finding[]> {
+  const check = 'data folder'
+  const there = await stat(folder).catch(() => undefined)
+  if (there === undefined) {
+    const detail = `there is no ${folder}; nothing to look at, unless a depot should be on this machine (--data)`
+    return [{ check, state: 'warn', detail }]
+  }
+  if (!there.isDirectory()) return [{ check, state: 'fail', detail: `${folder} is no folder` }]
+  return [
+    await checkRights(folder),
+    await checkFormat(folder),
+    await checkToken(folder),
+    ...(await checkRoom(folder)),
+  ]
+}
+
+async function checkRights(folder: string): Promise<Finding> {
+  const check = 'data folder'
+  try {
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+    return { check, state: 'ok', detail: folder }
+  } catch (error) {
+    return { check, state: 'fail', detail: `${folder} cannot be used: ${(error as Error).message}` }
+  }
+}
+
+async function checkFormat(folder: string): Promise<Finding> {
+  const check = 'data format'
+  const text = await readFile(join(folder, 'format.json'), 'utf8').catch(() => undefined)
+  if (text === undefined) return { check, state: 'warn', detail: 'no format.json: the folder was never used' }
+  const [, format] = /"format"\s*:\s*(\d+)/.exec(text) ?? []
+  return format === undefined
+    ? { check, state: 'fail', detail: 'format.json does not tell the format; restore it from a backup' }
+    : { check, state: 'ok', detail: format }
+}
+
+async function checkToken(folder: string): Promise<Finding> {
+  const check = 'admin token'
+  const file = await stat(join(folder, TOKEN_FILE)).catch(() => undefined)
+  if (file === undefined) return { check, state: 'ok', detail: `no ${TOKEN_FILE} here` }
+  return (file.mode & 0o077) === 0
+    ? { check, state: 'ok', detail: `${TOKEN_FILE} is readable by its owner alone` }
+    : {
+        check,
+        state: 'fail',
+        detail: `others may read ${TOKEN_FILE}; run chmod 600 on it and revoke the token`,
+      }
+}
+
+async function checkRoom(folder: string): Promise<Finding[]> {
+  const { bavail, bsize, ffree, files } = await statfs(folder)
+  const bytes: Finding = {
+    check: 'disk',
+    state: stateOf(bavail * bsize, LIMITS.diskReserveBytes),
+    detail: `${sizeText(bavail * bsize)} free, uploads are refused below ${sizeText(LIMITS.diskReserveBytes)}`,
+  }
+  // File systems that make inodes as they need them count none.
+  if (files === 0) return [bytes]
+  const inodes: Finding = {
+    check: 'inodes',
+    state: stateOf(ffree, LIMITS.diskReserveInodes),
+    detail: `${ffree} free, uploads are refused below ${LIMITS.diskReserveInodes}`,
+  }
+  return [bytes, inodes]
+}
+
+function stateOf(free: number, reserve: number): Finding['state'] {
+  if (free < reserve) return 'fail'
+  return free < COMFORT * reserve ? 'warn' : 'ok'
+}

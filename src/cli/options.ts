@@ -1,0 +1,54 @@
+/**
+ * The options that many commands understand alike, and how commander reads the values behind them.
+ */
+import { type Command, InvalidArgumentError } from 'commander'
+
+/** Every command has `--json`. */
+export interface JsonOption {
+  readonly json?: boolean
+}
+
+/** Of every command that talks to a depot. */
+export interface DepotOptions extends JsonOption {
+  readonly depot?: string
+  readonly data?: string
+}
+
+/** Of every command that changes something: commits at once, or adds to a stage. */
+export interface ChangeOptions extends DepotOptions {
+  readonly message?: string
+  readonly stage?: string
+}
+
+export function withJson(command: Command): Command {
+  return command.option('--json', 'JSON on stdout, for programs')
+}
+
+export function withDepot(command: Command): Command {
+  return withJson(command)
+    .option('--depot <url>', 'address of the depot (DEPOT_URL)')
+    .option('--data <dir>', 'data folder of a depot on this machine, for its admin.token (DEPOT_DATA)')
+}
+
+export function withMessage(command: Command): Command {
+  return command.option('-m, --message <text>', 'what the log will say about this')
+}
+
+export function withStage(command: Command): Command {
+  return withMessage(command).option('--stage <id>', 'add to this stage and do not commit')
+}
+
+/** Reads a whole number. */
+export function whole(least: number, most: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+    if (!(number >= least && number <= most))
+      throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`)
+    return number
+  }
+}
+
+/** Collects an option that may come more than once. */
+export function collect(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), text]
+}

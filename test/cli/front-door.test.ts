@@ -1,0 +1,161 @@
+/**
+ * The CLI as a process: streams, exit codes, signals, and who is not there.
+ */
+import { once } from 'node:events'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+import { HEAD, problem, recordedDepot, usualAnswers } from './recorded-depot.ts'
+import { linesOf, runProcess, startProcess, textOf } from './run.ts'
+
+const MANY = Array.from({ length: 20_000 }, (_, at) => ({
+  name: `package-${String(at).padStart(6, '0')}`,
+  version: '1.0.0',
+  manifest: `sha256:${'0'.repeat(64)}`,
+  size: at,
+}))
+
+describe('the front door', () => {
+  it('prints its version and nothing else', async () => {
+    expect(await runProcess(['--version'])).toEqual({ exit: 0, stdout: '0.1.0\n', stderr: '' })
+  })
+
+  it('says in one sentence that Node is too old', async () => {
+    const older = "Object.defineProperty(process, 'versions', { value: { node: '20.19.0' } })"
+    const ran = await runProcess(['--version'], { node: ['--import', `data:text/javascript,${older}`] })
+    expect(ran).toMatchObject({ exit: 1, stdout: '' })
+    expect(ran.stderr).toMatch(
+      /^depot: Node is too old: depot needs Node 22\.19 or newer and this is 20\.19\.0;.*\n$/,
+    )
+  })
+
+  it('exits with 2 when the words make no sense', async () => {
+    const ran = await runProcess(['publsh'])
+    expect(ran).toMatchObject({ exit: 2, stdout: '' })
+    expect(ran.stderr).toBe("depot: Usage: unknown command 'publsh' (Did you mean publish?)\n")
+  })
+
+  it('exits with 1 and a sentence when the depot is not there', async () => {
+    const url = await nobodyThere()
+    const { exit, stdout, stderr } = await runProcess(['log', '--depot', url, '--json'])
+    expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' })
+    const [sentence = '', document = ''] = stderr.trim().split('\n')
+    expect(sentence).toMatch(/^depot: The depot cannot be reached: .*ECONNREFUSED/)
+    expect(JSON.parse(document)).toMatchObject({ type: '/problems/depot-unreachable' })
+  })
+
+  it('exits with 1 before anything is sent when there is no token', async () => {
+    await using depot = await recordedDepot(usualAnswers())
+    const { exit, stderr } = await runProcess(['stage', 'open', '--depot', depot.url])
+    expect(exit).toBe(1)
+    expect(stderr).toMatch(
+      /^depot: A token is needed: DEPOT_TOKEN is not set and .*admin\.token cannot be read;/,
+    )
+    expect(depot.calls).toEqual([])
+  })
+
+  it('puts JSON on stdout and nothing else, also when it fails half-way', async () => {
+    const catalog = `${MANY.slice(0, 100)
+      .map((line) => JSON.stringify(line))
+      .join('\n')}\n{"broken`
+    await using depot = await recordedDepot({ ...usualAnswers(), ...catalogAnswers(catalog, 100) })
+    const { exit, stdout, stderr } = await runProcess(['--json', 'catalog', 'unstable', '--depot', depot.url])
+    expect(exit).toBe(1)
+    expect(linesOf(stdout)).toEqual(MANY.slice(0, 100))
+    expect(stderr).toContain('depot: The answer makes no sense')
+  })
+
+  it('ends well when its reader goes away', async () => {
+    const catalog = MANY.map((line) => `${JSON.stringify(line)}\n`).join('')
+    await using depot = await recordedDepot({ ...usualAnswers(), ...catalogAnswers(catalog, MANY.length) })
+    const child = startProcess(['catalog', 'unstable', '--depot', depot.url])
+    const stderr = textOf(child.stderr)
+    child.stdout?.once('data', () => child.stdout?.destroy())
+    const [exit] = (await once(child, 'close')) as [number]
+    expect({ exit, stderr: await stderr }).toEqual({ exit: 0, stderr: '' })
+  })
+
+  it('gives its own stage up at SIGINT, and exits as shells expect', async () => {
+    await using folder = await temporaryFolder()
+    await mkdir(join(folder.path, 'files'))
+    await writeFile(join(folder.path, 'files/a.txt'), 'a')
+    const asked = Promise.withResolvers<void>()
+    await using depot = await recordedDepot({
+      ...usualAnswers(),
+      'POST /v1/stages/s1/missing': () => {
+        asked.resolve()
+        return problem('hold-limit', 503, { limit: 1 })
+      },
+    })
+    const child = startProcess(
+      [
+        'publish',
+        'files',
+        '--channel',
+        'unstable',
+        '--name',
+        'a',
+        '--version',
+        '1.0.0',
+        '--depot',
+        depot.url,
+      ],
+      { folder: folder.path, environment: { DEPOT_TOKEN: 'secret-token' } },
+    )
+    const stderr = textOf(child.stderr)
+    await asked.promise
+    child.kill('SIGINT')
+    const [exit] = (await once(child, 'close')) as [number]
+    expect({ exit, stderr: await stderr }).toEqual({
+      exit: 130,
+      stderr: 'depot: Interrupted: stopped by SIGINT\n',
+    })
+    expect(depot.calls.at(-1)).toBe('DELETE /v1/stages/s1')
+  })
+
+  it('finds the admin token of a depot on this machine, and never prints it', async () => {
+    await using folder = await temporaryFolder()
+    const token = 'dpt_0123456789abcdef'
+    await mkdir(join(folder.path, 'depot-data'))
+    await writeFile(join(folder.path, 'depot-data/admin.token'), `${token}\n`, { mode: 0o600 })
+    await using depot = await recordedDepot({
+      ...usualAnswers(),
+      'GET /v1/stages': problem('forbidden', 403, { scope: 'admin' }),
+    })
+    const { exit, stdout, stderr } = await runProcess(['stage', 'list', '--json'], {
+      folder: folder.path,
+      environment: { DEPOT_URL: depot.url },
+    })
+    expect(exit).toBe(1)
+    expect(depot.asked[0]?.headers['authorization']).toBe(`Bearer ${token}`)
+    expect(stdout + stderr).not.toContain(token)
+  })
+})
+
+/** The answers that reading the catalog of channel `unstable` needs. */
+function catalogAnswers(catalog: string, releases: number): Record<string, { body: string | object }> {
+  const channel = {
+    name: 'unstable',
+    format: 'semver',
+    frozen: false,
+    releases,
+    bytes: Buffer.byteLength(catalog),
+    root: `sha256:${'1'.repeat(64)}`,
+  }
+  return {
+    [`GET /g/${HEAD.gid}/v1/channels/unstable`]: { body: channel },
+    [`GET /g/${HEAD.gid}/v1/channels/unstable/catalog`]: { body: catalog },
+  }
+}
+
+/** An address where something listened, and no longer does. */
+async function nobodyThere(): Promise<string> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  return `http://127.0.0.1:${port}`
+}

@@ -1,0 +1,187 @@
+/**
+ * What operators do on the command line: tokens, scrub, doctor, config, completion.
+ */
+import { execFile } from 'node:child_process'
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+import { HEAD, recordedDepot, usualAnswers } from './recorded-depot.ts'
+import { linesOf, run } from './run.ts'
+
+const TOKEN = { DEPOT_TOKEN: 'secret-token' }
+const NEW_TOKEN = {
+  id: 't2',
+  label: 'ci',
+  scopes: ['publish:unstable'],
+  created: HEAD.record.created,
+  usedBytes: 0,
+  token: 'dpt_fresh',
+}
+
+describe('depot token', () => {
+  it('prints the new token alone on stdout, so that a script can take it', async () => {
+    await using depot = await recordedDepot({ 'POST /v1/tokens': { status: 201, body: NEW_TOKEN } })
+    const words = ['token', 'create', '--label', 'ci', '--scope', 'publish:unstable', '--depot', depot.url]
+    const ran = await run([...words, '--expires', '90d', '--quota', '1000'], { environment: TOKEN })
+    expect(ran).toMatchObject({ exit: 0, stdout: 'dpt_fresh\n' })
+    expect(JSON.parse(String(depot.asked[0]?.body))).toEqual({
+      label: 'ci',
+      scopes: ['publish:unstable'],
+      expires: '2027-02-20T04:22:08.000Z',
+      quotaBytes: 1000,
+    })
+    const asJson = await run([...words, '--json'], { environment: TOKEN })
+    expect(asJson).toMatchObject({ exit: 0, stderr: '' })
+    expect(linesOf(asJson.stdout)).toEqual([NEW_TOKEN])
+  })
+
+  it.each([
+    ['a scope that is none', ['--scope', 'everything'], 1],
+    ['a time that is none', ['--scope', 'admin', '--expires', 'soon'], 2],
+    ['a quota that is none', ['--scope', 'admin', '--quota', '-1'], 2],
+  ])('refuses %s', async (_what, flags, exit) => {
+    const ran = await run(['token', 'create', '--label', 'x', ...flags], { environment: TOKEN })
+    expect(ran).toMatchObject({ exit, stdout: '' })
+  })
+})
+
+describe('depot scrub', () => {
+  it('exits with 1 when something is damaged', async () => {
+    const lines = [
+      { kind: 'progress', checked: 1, bytes: 10 },
+      { kind: 'damaged', digest: `sha256:${'0'.repeat(64)}`, reason: 'too short' },
+      { kind: 'done', checked: 2, bytes: 20, damaged: 1 },
+    ]
+    const body = lines.map((line) => `${JSON.stringify(line)}\n`).join('')
+    await using depot = await recordedDepot({ 'POST /v1/scrub': { body } })
+    const ran = await run(['scrub', '--depot', depot.url], { environment: TOKEN })
+    expect(ran).toEqual({
+      exit: 1,
+      stdout: `damaged: sha256:${'0'.repeat(64)}: too short\n2 blobs checked, 20 bytes, 1 damaged\n`,
+      stderr: '',
+    })
+    const asJson = await run(['scrub', '--json', '--depot', depot.url], { environment: TOKEN })
+    expect(linesOf(asJson.stdout)).toEqual(lines)
+  })
+})
+
+describe('depot doctor', () => {
+  it('finds a depot well, and its data folder', async () => {
+    await using folder = await temporaryFolder()
+    await writeFile(join(folder.path, 'format.json'), '{"format":1}\n')
+    await writeFile(join(folder.path, 'admin.token'), 'dpt_secret\n', { mode: 0o600 })
+    const date = new Date('2026-11-22T04:22:08.000Z').toUTCString()
+    await using depot = await recordedDepot({ ...usualAnswers(), 'GET /readyz': { headers: { date } } })
+    const ran = await run(['doctor', '--json', '--data', folder.path, '--depot', depot.url])
+    expect(ran.exit).toBe(0)
+    expect(ran.stdout).not.toContain('dpt_secret')
+    const [report] = linesOf(ran.stdout) as [{ findings: { check: string; state: string }[] }]
+    expect(report.findings.filter(({ state }) => state === 'fail')).toEqual([])
+    expect(report.findings.map(({ check }) => check)).toEqual(
+      expect.arrayContaining(['Node', 'data format', 'disk', 'address', 'depot', 'clock', 'token', 'head']),
+    )
+  })
+
+  it('fails for a wrong clock, a token that others may read, and a head that is another', async () => {
+    await using folder = await temporaryFolder()
+    await writeFile(join(folder.path, 'admin.token'), 'dpt_secret\n')
+    await chmod(join(folder.path, 'admin.token'), 0o644)
+    await using depot = await recordedDepot({
+      ...usualAnswers(),
+      'GET /readyz': { headers: { date: 'Sun, 22 Nov 2026 05:22:08 GMT' } },
+      'GET /v1/head': { body: { ...HEAD, record: { ...HEAD.record, message: 'another' } } },
+    })
+    const ran = await run(['doctor', '--data', folder.path, '--depot', depot.url])
+    expect(ran.exit).toBe(1)
+    for (const check of ['clock', 'admin token', 'head'])
+      expect(ran.stdout).toMatch(new RegExp(`^fail {2}${check}: `, 'm'))
+  })
+
+  it('says so when something else than a depot answers', async () => {
+    await using depot = await recordedDepot({ 'GET /readyz': { headers: { 'depot-generation': '' } } })
+    const ran = await run(['doctor', '--depot', depot.url])
+    expect(ran.exit).toBe(1)
+  })
+})
+
+describe('depot config show', () => {
+  it('tells every value and where it comes from, and no secret', async () => {
+    await using folder = await temporaryFolder()
+    await mkdir(join(folder.path, 'depot-data'))
+    await writeFile(
+      join(folder.path, 'depot-data/depot.toml'),
+      'metrics_token = "very-secret"\nreads = "token"\n',
+    )
+    const ran = await run(['config', 'show', '--json', '--listen', '[::1]:0'], {
+      folder: folder.path,
+      environment: { DEPOT_ACCESS_LOG: 'yes' },
+    })
+    expect(ran).toMatchObject({ exit: 0, stderr: '' })
+    expect(ran.stdout).not.toContain('very-secret')
+    const file = join(folder.path, 'depot-data/depot.toml')
+    expect(linesOf(ran.stdout)).toMatchObject([
+      {
+        file,
+        settings: {
+          listen: { value: '[::1]:0', source: 'flag', where: '--listen' },
+          access_log: { value: 'true', source: 'environment', where: 'DEPOT_ACCESS_LOG' },
+          reads: { value: 'token', source: 'file', where: file },
+          metrics_token: { value: '(set)', source: 'file' },
+          role: { value: 'origin', source: 'default' },
+        },
+      },
+    ])
+  })
+
+  it('exits with 2 and says everything that is wrong', async () => {
+    const ran = await run(['config', 'show', '--role', 'replica', '--json'], {
+      environment: { DEPOT_LISTEN: 'x:y:z' },
+    })
+    expect(ran).toMatchObject({ exit: 2, stdout: '' })
+    expect(ran.stderr).toContain('--role "replica" is not built yet')
+    expect(ran.stderr).toContain('DEPOT_LISTEN must be host:port')
+  })
+})
+
+describe('depot serve', () => {
+  it.each([
+    ['a role that is not built yet', ['--role', 'edge']],
+    ['an address that is none', ['--listen', 'here:there']],
+    ['a file that is not there', ['--config', 'no-such-file.toml']],
+    ['an argument', ['now']],
+  ])('exits with 2 for %s', async (_what, flags) => {
+    expect(await run(['serve', ...flags])).toMatchObject({ exit: 2, stdout: '' })
+  })
+})
+
+describe('depot completion', () => {
+  const cases: readonly [string[], string[]][] = [
+    [['sta'], ['stage']],
+    [['stage', 'm'], ['mark']],
+    [
+      ['stage', 'mark', 's1', '--status', ''],
+      ['yanked', 'deprecated', 'none'],
+    ],
+    [
+      ['completion', ''],
+      ['bash', 'zsh', 'fish', '--json', '--help', '-h'],
+    ],
+    [['get', 'left-pad', '--gen'], ['--generation']],
+  ]
+
+  it.each(cases)('lets bash complete %j', async (words, expected) => {
+    const { stdout: script } = await run(['completion', 'bash'])
+    const line = ['depot', ...words].map((word) => `'${word}'`).join(' ')
+    const test = `COMP_WORDS=(${line}); COMP_CWORD=${words.length}; _depot; printf '%s\\n' "\${COMPREPLY[@]}"`
+    const { stdout } = await promisify(execFile)('bash', ['-c', `${script}\n${test}`])
+    expect(stdout.trim().split('\n')).toEqual(expected)
+  })
+
+  it.each(['zsh', 'fish'])('knows every command and no stray quote for %s', async (shell) => {
+    const { stdout } = await run(['completion', shell])
+    for (const word of ['publish', 'rollback', 'mark', 'doctor']) expect(stdout).toContain(word)
+    expect(await run(['completion', 'csh'])).toMatchObject({ exit: 2 })
+  })
+})
