@@ -73,17 +73,17 @@ async function compareCommits(
 
 /** Half of the changes are new releases, half take one away: the depot stays as large as it is. */
 async function timeCommit(
-  { client, metric }: RunningDepot,
+  depot: RunningDepot,
   round: number,
 ): Promise<{ readonly seconds: number; readonly delay: number; readonly generation: Generation }> {
-  const staging = await client.openStage()
+  const staging = await depot.client.openStage()
   const fresh = 10_000_000 + round * CHANGES
   await staging.putAll('bench', manifests(CHANGES / 2, fresh))
   const gone = [...manifests(CHANGES / 2, round * CHANGES)]
   for (const { name, version } of gone) await staging.remove('bench', name, version)
-  await metric('depot_event_loop_delay_p99_seconds')
+  await depot.metric('depot_event_loop_delay_p99_seconds')
   const began = performance.now()
   const { generation } = await staging.commit()
   const seconds = (performance.now() - began) / 1000
-  return { seconds, delay: await metric('depot_event_loop_delay_p99_seconds'), generation }
+  return { seconds, delay: await depot.metric('depot_event_loop_delay_p99_seconds'), generation }
 }

@@ -52,7 +52,8 @@ async function memoryOfTwoGib(depot: RunningDepot): Promise<Row> {
   const path = await publish(depot, pattern(TWO_GIB), 'huge')
   const answer = await fetch(depot.url + path)
   let size = 0
-  for await (const piece of answer.body ?? []) size += piece.length
+  const body: AsyncIterable<Uint8Array> | null = answer.body
+  for await (const piece of body ?? []) size += piece.length
   clearInterval(timer)
   if (size !== TWO_GIB) throw new Error(`${size} bytes came down`)
   const above = (most - idle) / MIB

@@ -42,6 +42,10 @@ describe('the house', () => {
     expect(sources.filter(({ text }) => !opensWithSentence(text)).map(({ path }) => path)).toEqual([])
   })
 
+  it('has no syntax that the oldest Node in package.json does not know', () => {
+    expect(sources.filter(({ text }) => isTooNew(text)).map(({ path }) => path)).toEqual([])
+  })
+
   it('has no file too long to be read at one sitting', () => {
     const long = sources.filter(
       ({ text }) => text.split('\n').length > FILE_LINES + 1 && !text.includes('oxlint-disable max-lines --'),
@@ -77,7 +81,30 @@ describe('the inspector of the house', () => {
   ])('judges %s in %s', (text, path, found) => {
     expect(breaches({ path, text }, rules)).toEqual(found)
   })
+
+  it.each([
+    ['  using file = open()', true],
+    ['  await using file = await open()', true],
+    ['  for (const one of all) {\n    await using file = await one.open()', true],
+    ['  for (await using file of files) {', true],
+    ['  for (using file of files) {', true],
+    ['  const opened = new AsyncDisposableStack()', true],
+    ['  const opened = new DisposableStack()', true],
+    [' * One is using x = 1 here, or await using file = 2 there.', false],
+    ['  const using = 1', false],
+    ['  using(file)', false],
+    ['  const file = await open()\n  try {', false],
+  ])('judges whether %j is too new', (text, found) => {
+    expect(isTooNew(text)).toBe(found)
+  })
 })
+
+/** `using`, `await using` and the stacks for them: Node 22 refuses the one and has none of the other. */
+function isTooNew(text: string): boolean {
+  return /^\s*(?:for (?:await )?\()?(?:await )?using [\w$]+ (?:=|of) |\bnew (?:Async)?DisposableStack\b/m.test(
+    text,
+  )
+}
 
 /** Rows of the table: folder, what it is, folders it may import, packages it may import. */
 function readRules(markdown: string): ReadonlyMap<string, Rule> {

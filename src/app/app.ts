@@ -55,7 +55,7 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
   const store = opened.use(await openDiskStore(config.data, { clock, random }))
   const ledger = opened.use(await openLedger(config.data, { clock, log }))
   const examiner = openExaminer(formatOf('semver'))
-  opened.defer(async () => examiner.close())
+  opened.defer(async () => await examiner.close())
   const stageIdleMs = config.stageIdleMinutes * MINUTE_MS
   const { examine } = examiner
   const depot = await openDepot({ ...store, ledger, examine, clock, random, stageIdleMs })
@@ -76,7 +76,7 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
     metrics,
     isDraining: () => draining.now,
   })
-  opened.defer(async () => closeServer(server, depot))
+  opened.defer(async () => await closeServer(server, depot))
   const url = await listen(server, config)
   log.info({ url, data: config.data, gid: depot.head.now().gid }, 'listening')
   return running(url, opened, {

@@ -21,7 +21,7 @@ export class Chores {
     this.#clock = clock
     this.#log = log
     this.#timer = setInterval(() => {
-      this.#round = this.#round.then(async () => this.#doAll())
+      this.#round = this.#round.then(async () => await this.#doAll())
     }, ROUND_MS).unref()
   }
 

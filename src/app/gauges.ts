@@ -1,6 +1,7 @@
 /**
  * Gauges of the process and its stores, read when `/metrics` is asked for.
  */
+/* oxlint-disable no-restricted-globals -- what is measured is the process itself */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Depot } from '../depot/depot.ts'
 import type { Metrics } from '../http/metrics.ts'

@@ -5,7 +5,7 @@
 type Close = () => Promise<void> | void
 
 export class Opened implements AsyncDisposable {
-  #closes: Close[] = []
+  readonly #closes: Close[] = []
 
   /** Something that closes itself. */
   use<Thing extends AsyncDisposable | Disposable>(thing: Thing): Thing {

@@ -4,6 +4,11 @@
  */
 /* oxlint-disable -- the CLI's front door, in JavaScript without types and without what an old Node lacks */
 
+// Two LMDB writers, two deflate streams and the syncs of files share the threads of libuv, of which there are 4 by
+// default: then one slow disk holds up everything. libuv reads the number when it first needs a thread, so it comes
+// before all else.
+if (process.env.UV_THREADPOOL_SIZE === undefined) process.env.UV_THREADPOOL_SIZE = '8'
+
 const least = [22, 19]
 const found = process.versions.node.split('.').map(Number)
 

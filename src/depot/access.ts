@@ -82,14 +82,24 @@ export class Access {
 
   /** Fails with `quota-exceeded` when the token may not upload so many bytes more. */
   afford(id: string, bytes: number): void {
-    const token = this.list().find((candidate) => candidate.id === id)
+    const token = this.#tokenCalled(id)
     if (token?.quotaBytes !== undefined && token.usedBytes + bytes > token.quotaBytes)
       throw failure('quota-exceeded', { quota: token.quotaBytes, used: token.usedBytes, offered: bytes })
+  }
+
+  /** How many bytes more a token may upload; infinitely many without a quota. */
+  left(id: string): number {
+    const token = this.#tokenCalled(id)
+    return token?.quotaBytes === undefined ? Number.POSITIVE_INFINITY : token.quotaBytes - token.usedBytes
   }
 
   /** Counts uploaded bytes. Fails with `quota-exceeded`. */
   async use(id: string, bytes: number): Promise<void> {
     if (bytes > 0) await this.#tokens.use(id, bytes)
+  }
+
+  #tokenCalled(id: string): Token | undefined {
+    return this.list().find((candidate) => candidate.id === id)
   }
 
   tokenOf(secret: string): Token | undefined {

@@ -17,6 +17,12 @@ export function demand(actor: Actor, scope: string): void {
   if (!covers(actor.scopes, scope)) throw failure('forbidden', { scope })
 }
 
+/** Fails with `forbidden` when the actor may publish nowhere at all. */
+export function demandPublisher(actor: Actor): void {
+  const publishes = actor.scopes.some((scope) => /^(?:admin$|publish:|promote:)/.test(scope))
+  if (!publishes) throw failure('forbidden', { scope: 'publish:<channel>' })
+}
+
 export function isAdmin(actor: Actor): boolean {
   return covers(actor.scopes, 'admin')
 }

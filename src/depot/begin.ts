@@ -44,7 +44,7 @@ export async function begin({ ledger, pool, clock, random }: BeginParts): Promis
     message: 'the empty depot',
   }
   const bytes = encodeRecord(record)
-  return ledger.generations.flip({
+  return await ledger.generations.flip({
     expected: null,
     gid: gidOf(record, bytes),
     record,

@@ -20,6 +20,8 @@ import { Stages } from './stage/stages.ts'
 
 export interface DepotParts {
   readonly pool: Pool
+  /** The same blobs; puts may take from the reserve of a full disk. */
+  readonly reserve: Pool
   readonly nodes: Nodes
   readonly incoming: Incoming
   readonly derived: Derived
@@ -49,7 +51,7 @@ export interface Depot {
 
 /** The engine over opened stores; a depot that is new gets its generation 0. */
 export async function openDepot(parts: DepotParts): Promise<Depot> {
-  const { pool, nodes, incoming, derived, room, ledger, examine, clock, random } = parts
+  const { pool, reserve, nodes, incoming, derived, room, ledger, examine, clock, random } = parts
   const head = new Head(await begin({ ledger, pool, clock, random }))
   const reader = new NodeCache(nodes)
   const files = new FileIndex(pool, derived, examine, clock)
@@ -73,9 +75,19 @@ export async function openDepot(parts: DepotParts): Promise<Depot> {
       files,
       examine,
       clock,
-      head: async () => views.of(head.now()),
+      head: async () => await views.of(head.now()),
     }),
-    commits: new Commits({ changes: ledger.changes, reader, nodes, ledger, pool, views, head, clock }),
+    commits: new Commits({
+      changes: ledger.changes,
+      reader,
+      nodes,
+      ledger,
+      pool,
+      reserve,
+      views,
+      head,
+      clock,
+    }),
     ledger,
     clock,
   }

@@ -15,6 +15,7 @@ const BATCH = 256
 export class Head {
   #now: Generation
   #waiters = new Set<Waiter>()
+  #isClosing = false
 
   constructor(now: Generation) {
     this.#now = now
@@ -38,7 +39,7 @@ export class Head {
    */
   async after(seen: Gid, waitMs: number, signal: AbortSignal): Promise<Generation | undefined> {
     if (this.#now.gid !== seen) return this.#now
-    if (waitMs <= 0 || signal.aborted) return undefined
+    if (waitMs <= 0 || signal.aborted || this.#isClosing) return undefined
     if (this.#waiters.size >= LIMITS.watchers) throw failure('hold-limit', { limit: LIMITS.watchers })
     await new Promise<void>((resolve) => {
       const done = (): void => {
@@ -54,9 +55,14 @@ export class Head {
     return this.#now.gid === seen ? undefined : this.#now
   }
 
-  /** Lets everybody go who waits, without a new head: the node is closing. */
+  /** Lets everybody go who waits, without a new head, and lets nobody wait any more: the node is closing. */
   release(): void {
+    this.#isClosing = true
     void wake(this.#waiters)
+  }
+
+  isClosing(): boolean {
+    return this.#isClosing
   }
 
   waiting(): number {
@@ -66,7 +72,7 @@ export class Head {
 
 async function wake(waiters: ReadonlySet<Waiter>): Promise<void> {
   let woken = 0
-  for (const waiter of [...waiters]) {
+  for (const waiter of Array.from(waiters)) {
     waiter()
     woken += 1
     if (woken % BATCH === 0) await setImmediate()

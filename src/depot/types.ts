@@ -3,4 +3,4 @@
  */
 export type { Stage, Token } from '../ledger/ledger.ts'
 export type { Release } from '../metaset/release.ts'
-export type { Blob, Nodes, Pool } from '../pool/pool.ts'
+export type { Blob, Pool } from '../pool/pool.ts'

@@ -4,7 +4,7 @@
 import type { FastifyInstance, HTTPMethods } from 'fastify'
 import { failure } from '../model/errors.ts'
 
-const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE']
 
 /** Called before the routes are registered; the function it gives is called after. */
 export function watchMethods(server: FastifyInstance): () => void {
@@ -15,7 +15,7 @@ export function watchMethods(server: FastifyInstance): () => void {
     methodsOf.set(url, methods)
   })
   return () => {
-    for (const [url, methods] of [...methodsOf]) refuseOthers(server, url, methods)
+    for (const [url, methods] of Array.from(methodsOf)) refuseOthers(server, url, methods)
   }
 }
 

@@ -5,7 +5,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { View } from '../depot/read/view.ts'
 import { canonicalBytes, type Json } from '../model/canonical.ts'
-import { type Digest, digestOf, hexOf } from '../model/digest.ts'
+import { type Digest, digestOf, hexOf, reprDigestOf } from '../model/digest.ts'
 import type { Generation } from '../model/generation.ts'
 import { LIMITS } from '../model/limits.ts'
 import { ANY_GENERATION, HEADERS, MEDIA } from '../wire/headers.ts'
@@ -22,10 +22,16 @@ export interface Reading {
   readonly isPrivate: boolean
 }
 
-/** `head`: unpinned. `pinned`: under `/g/<gid>` or with `Depot-Exact-Generation`. `preview`: of a stage. */
-export type Mount = 'head' | 'pinned' | 'preview'
+/**
+ * `head`: unpinned. `pinned`: under `/g/<gid>`. `exact`: pinned by `Depot-Exact-Generation` alone, so that a cache,
+ * which goes by the URL, must not keep it. `preview`: of a stage.
+ */
+export type Mount = 'head' | 'pinned' | 'exact' | 'preview'
 
 const YEAR_SECONDS = 31_536_000
+const PINNED = `max-age=${LIMITS.pinnedMaxAgeSeconds}, immutable, no-transform`
+const PINNED_PUBLIC = `public, ${PINNED}`
+const PINNED_PRIVATE = `private, ${PINNED}`
 
 /** `Depot-Generation` and, where no cache can freeze it, `Depot-Head`. */
 export function stampGeneration(reply: FastifyReply, { view, mount, head }: Reading): void {
@@ -43,7 +49,9 @@ export function sendJson(
   body: object,
 ): FastifyReply {
   const bytes = canonicalBytes(body as Json)
-  if (stampChanging(request, reply, { reading, digest: digestOf(bytes) })) return reply.code(304).send()
+  const digest = digestOf(bytes)
+  if (stampChanging(request, reply, { reading, digest })) return reply.code(304).send()
+  if (reading.mount === 'pinned') reply.header('repr-digest', reprDigestOf(digest))
   return reply.type(MEDIA.json).send(bytes)
 }
 
@@ -59,26 +67,49 @@ export interface Changing {
 /** Writes the headers of K1 and K2 (or K5 when pinned); true when the client has these bytes already. */
 export function stampChanging(request: FastifyRequest, reply: FastifyReply, changing: Changing): boolean {
   const { reading, form } = changing
-  stampGeneration(reply, reading)
   const etag = etagOfChanging(changing)
-  reply.header('etag', etag).header('accept-ranges', 'none').header('cache-control', cacheControlOf(reading))
-  const vary = form === undefined ? [] : ['accept-encoding']
-  if (reading.mount === 'head') {
-    reply.header('content-location', pinned(reading.view.gid, request.url))
-    vary.push(HEADERS.minGeneration, HEADERS.exactGeneration)
-  }
-  if (vary.length > 0) reply.header('vary', vary.join(', '))
+  reply.header('etag', etag).header('accept-ranges', 'none')
+  stampReading(request, reply, reading, form === undefined ? [] : ['accept-encoding'])
   return isUnmodified(request.headers['if-none-match'], etag)
+}
+
+/** What every answer from a view has: its generation, how long it may be kept, and where it stands for ever. */
+export function stampReading(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  reading: Reading,
+  vary: readonly string[] = [],
+): void {
+  stampGeneration(reply, reading)
+  const headers = headersOfReading(request, reading, vary)
+  for (let at = 0; at < headers.length; at += 2) reply.header(headers[at] ?? '', headers[at + 1])
+}
+
+/** The same as a list, names and values in turn, for answers that go straight into the socket. */
+export function headersOfReading(
+  request: FastifyRequest,
+  reading: Reading,
+  vary: readonly string[] = [],
+): string[] {
+  const { view, mount, head } = reading
+  const generation = mount === 'preview' ? `${view.gid};st=staging` : view.gid
+  const headers = [HEADERS.generation, generation, 'cache-control', cacheControlOf(reading)]
+  if (mount === 'head') headers.push(HEADERS.head, head.gid)
+  const isUnpinned = mount === 'head' || mount === 'exact'
+  if (isUnpinned) headers.push('content-location', pinned(view.gid, request.url))
+  const varies = isUnpinned ? [...vary, HEADERS.minGeneration, HEADERS.exactGeneration] : vary
+  if (varies.length > 0) headers.push('vary', varies.join(', '))
+  return headers
 }
 
 /** `no-cache` for what may change, a week for what is pinned, and nothing at all for a stage. */
 export function cacheControlOf({ mount, isPrivate }: Pick<Reading, 'mount' | 'isPrivate'>): string {
-  const scope = isPrivate ? 'private' : 'public'
   switch (mount) {
     case 'head':
+    case 'exact':
       return isPrivate ? 'private, no-cache' : 'no-cache'
     case 'pinned':
-      return `${scope}, max-age=${LIMITS.pinnedMaxAgeSeconds}, immutable, no-transform`
+      return isPrivate ? PINNED_PRIVATE : PINNED_PUBLIC
     case 'preview':
       return 'private, no-store'
   }
@@ -93,6 +124,11 @@ export function stampAny(reply: FastifyReply): void {
   reply.header(HEADERS.generation, ANY_GENERATION).removeHeader(HEADERS.head)
 }
 
+/** The headers of bytes that are asked for by their digest. */
+export function headersOfBlob(isPrivate: boolean): string[] {
+  return [HEADERS.generation, ANY_GENERATION, 'cache-control', cacheControlOfBlob(isPrivate)]
+}
+
 /** The strong ETag of bytes that are fixed: their digest alone. */
 export function etagOf(digest: Digest): string {
   return `"sha256-${hexOf(digest)}"`
@@ -100,6 +136,6 @@ export function etagOf(digest: Digest): string {
 
 function etagOfChanging({ reading, digest, form }: Changing): string {
   const suffix = form === 'gzip' ? ';gzip' : ''
-  const prefix = reading.mount === 'head' ? `${reading.view.gid}/` : ''
+  const prefix = reading.mount === 'head' || reading.mount === 'exact' ? `${reading.view.gid}/` : ''
   return `"${prefix}sha256-${hexOf(digest)}${suffix}"`
 }

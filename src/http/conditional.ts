@@ -29,15 +29,17 @@ export function rangeOf(
   etag: string,
   size: number,
 ): ByteRange | undefined {
-  const [, first = '', last = ''] = RANGE.exec(range?.trim() ?? '') ?? []
-  if (first === '' && last === '') return undefined
-  if (ifRange !== undefined && ifRange.trim() !== etag) return undefined
-  if (first === '') return suffixOf(Number(last), size)
-  const start = Number(first)
-  const end = last === '' ? size : Math.min(Number(last) + 1, size)
-  if (last !== '' && Number(last) < start) return undefined
+  if (range === undefined || (ifRange !== undefined && ifRange.trim() !== etag)) return undefined
+  const [, first = '', last = ''] = RANGE.exec(range.trim()) ?? []
+  if (first === '') return last === '' ? undefined : suffixOf(Number(last), size)
+  return stretchOf(Number(first), last === '' ? Number.POSITIVE_INFINITY : Number(last), size)
+}
+
+/** From the byte `start` to the byte `last`, or to the end; undefined when it goes backwards, which is no range. */
+function stretchOf(start: number, last: number, size: number): ByteRange | undefined {
+  if (last < start) return undefined
   if (start >= size) throw failure('range-not-satisfiable', { size })
-  return { start, end }
+  return { start, end: Math.min(last + 1, size) }
 }
 
 function suffixOf(length: number, size: number): ByteRange {

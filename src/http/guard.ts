@@ -2,7 +2,7 @@
  * Who asks, and whether they may ask so often: bearer tokens, open or closed reads, and rate limits on all that
  * writes.
  */
-import type { FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Access } from '../depot/access.ts'
 import { type Actor, demand } from '../depot/actor.ts'
 import { failure } from '../model/errors.ts'
@@ -20,6 +20,7 @@ const BEARER = /^Bearer +([\w.~+/-]{1,512}=*) *$/i
 export class Guard {
   readonly #access: Pick<Access, 'actorOf'>
   readonly #options: GuardOptions
+  readonly #actors = new WeakMap<FastifyRequest, Actor>()
 
   constructor(access: Pick<Access, 'actorOf'>, options: GuardOptions) {
     this.#access = access
@@ -38,12 +39,23 @@ export class Guard {
     return !this.#options.closedReads
   }
 
-  /** Who writes. Fails with `unauthorised` or `rate-limited`. */
+  /** Who writes; a request counts once, however often this is asked. Fails with `unauthorised` or `rate-limited`. */
   actor(request: FastifyRequest): Actor {
+    const known = this.#actors.get(request)
+    if (known !== undefined) return known
     this.#options.byAddress.take(request.ip)
     const actor = this.#actor(request)
     this.#options.byToken.take(actor.id)
+    this.#actors.set(request, actor)
     return actor
+  }
+
+  /** For the routes of this context: who may not write is refused before anything of the body is read or parsed. */
+  askFirst(server: FastifyInstance): void {
+    server.addHook('onRequest', (request, _reply, done) => {
+      if (request.method !== 'GET' && request.method !== 'HEAD') this.actor(request)
+      done()
+    })
   }
 
   /** An operator. Fails also with `forbidden`. */

@@ -20,15 +20,21 @@ const HEADERS_BYTES = 1024
 
 export class HotAnswers {
   readonly #answers: LRUCache<string, HotAnswer>
-  readonly #count: () => void
+  #given = 0
+  readonly #maximumBytes: number
 
-  /** `count` is called for each answer given from here. */
-  constructor(maximumBytes: number, count: () => void) {
+  /** 0 bytes keep nothing. */
+  constructor(maximumBytes: number) {
+    this.#maximumBytes = maximumBytes
     this.#answers = new LRUCache({
       maxSize: Math.max(1, maximumBytes),
       sizeCalculation: ({ bytes }) => bytes.length + HEADERS_BYTES,
     })
-    this.#count = count
+  }
+
+  /** How many answers were given from here. */
+  given(): number {
+    return this.#given
   }
 
   /** Answers the request if that takes no thought; false when it goes the long way. */
@@ -38,15 +44,17 @@ export class HotAnswers {
     if (hot === undefined || !isPlain(request.headers)) return false
     response.writeHead(200, hot.headers as string[])
     response.end(hot.bytes)
-    this.#count()
+    this.#given += 1
     return true
   }
 
-  /** Keeps the answer to a URL; `headers` are those of a 200. */
-  keep(url: string, headers: Readonly<Record<string, unknown>>, bytes: Uint8Array): void {
-    if (bytes.length > LIMITS.answerCacheEntryBytes) return
-    const list = Object.entries(headers).flatMap(([name, value]) => [name, String(value)])
-    this.#answers.set(url, { headers: list, bytes })
+  /** Keeps the answer to a plain request; `headers` are those of a 200, names and values in turn. */
+  keep(request: IncomingMessage, headers: readonly string[], bytes: Uint8Array): void {
+    const { url, method } = request
+    if (this.#maximumBytes === 0 || bytes.length > LIMITS.answerCacheEntryBytes) return
+    if (url === undefined || method !== 'GET' || !isPlain(request.headers)) return
+    // Bytes of their own: what was read shares its memory with what was read beside it, and would keep all of that.
+    this.#answers.set(url, { headers, bytes: new Uint8Array(bytes) })
   }
 }
 

@@ -19,8 +19,9 @@ interface Series {
   total: number
 }
 
-/** A number that is looked up when the metrics are asked for. */
+/** A number that is looked up when the metrics are asked for; a counter only ever grows. */
 export interface Gauge {
+  readonly kind?: 'gauge' | 'counter'
   readonly name: string
   readonly help: string
   readonly read: () => number
@@ -35,14 +36,6 @@ export class Metrics {
     observe(this.#seriesOf(labelsOf(method, route, status)), seconds)
   }
 
-  /** A counter of one kind of answer that is hot enough to look its series up only once. */
-  counter(method: string, route: string, status: number): (seconds: number) => void {
-    const series = this.#seriesOf(labelsOf(method, route, status))
-    return (seconds) => {
-      observe(series, seconds)
-    }
-  }
-
   gauge(gauge: Gauge): void {
     this.#gauges.push(gauge)
   }
@@ -54,8 +47,8 @@ export class Metrics {
       '# TYPE depot_http_request_duration_seconds histogram',
     ]
     for (const [labels, series] of this.#series) lines.push(...linesOf(labels, series))
-    for (const { name, help, read } of this.#gauges)
-      lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, `${name} ${read()}`)
+    for (const { kind = 'gauge', name, help, read } of this.#gauges)
+      lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`, `${name} ${read()}`)
     return `${lines.join('\n')}\n`
   }
 
@@ -63,7 +56,7 @@ export class Metrics {
     const known = this.#series.get(labels)
     if (known !== undefined) return known
     if (this.#series.size >= SERIES_LIMIT && labels !== OTHER_LABELS) return this.#seriesOf(OTHER_LABELS)
-    const series = { counts: new Array<number>(BUCKETS.length).fill(0), sum: 0, total: 0 }
+    const series = { counts: BUCKETS.map(() => 0), sum: 0, total: 0 }
     this.#series.set(labels, series)
     return series
   }

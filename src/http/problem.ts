@@ -130,7 +130,7 @@ interface FrameworkError {
 export function failureOf(
   error: unknown,
   instance: string,
-  bodyLimit: number = LIMITS.requestBodyBytes,
+  bodyLimit: number = LIMITS.jsonBodyBytes,
 ): DepotError {
   if (error instanceof DepotError) return error
   if (!(error instanceof Error)) return failure('internal', { instance })

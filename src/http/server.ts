@@ -4,17 +4,26 @@
  */
 import { createServer, type RequestListener, type Server } from 'node:http'
 import swagger from '@fastify/swagger'
-import { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, fastify, LogController } from 'fastify'
+import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  fastify,
+  LogController,
+} from 'fastify'
 import type { Depot } from '../depot/depot.ts'
 import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock, Random } from '../model/world.ts'
 import { HEADERS, MEDIA } from '../wire/headers.ts'
 import { watchMethods } from './allowed-methods.ts'
-import { answerBare } from './bare-answer.ts'
+import { answerProblem } from './answer-problem.ts'
+import { answerBare, answerUnread } from './bare-answer.ts'
 import { Guard } from './guard.ts'
 import { HotAnswers } from './hot-answers.ts'
-import { Metrics } from './metrics.ts'
+import type { Metrics } from './metrics.ts'
+import { demandOf } from './mounts.ts'
 import { failureOf, problemOf } from './problem.ts'
 import { type Rate, RateLimit } from './rate-limit.ts'
 import { registerRoutes } from './register-routes.ts'
@@ -52,16 +61,26 @@ const REQUEST_ID_BYTES = 6
 /** A server that is ready to listen. */
 export async function buildServer(parts: FaceParts): Promise<Face> {
   const { depot, metrics, clock, options } = parts
-  const hot = new HotAnswers(options.answerCacheBytes, () => {
-    countHot(0)
+  const hot = new HotAnswers(options.answerCacheBytes)
+  metrics.gauge({
+    kind: 'counter',
+    name: 'depot_http_ready_answers_total',
+    help: 'Answers from the cache of ready answers; they are not among the durations.',
+    read: () => hot.given(),
   })
-  const countHot = metrics.counter('GET', 'hot', 200)
   const guard = new Guard(depot.access, {
     closedReads: options.closedReads,
     byToken: new RateLimit(options.tokenRate, clock),
     byAddress: new RateLimit(options.addressRate, clock),
   })
   const server = frame(parts, (listener) => (request, response) => {
+    if (request.headers.host === undefined && request.httpVersion === '1.1') {
+      const nameless = failure('bad-request', { reason: 'a request of HTTP/1.1 needs the header Host' })
+      answerBare(nameless, request.socket, depot.head.now().gid)
+      return
+    }
+    // So that nobody sends the next request on a connection that is about to be closed.
+    if (parts.isDraining()) response.shouldKeepAlive = false
     if (!hot.answer(request, response)) listener(request, response)
   })
   await server.register(swagger, {
@@ -74,6 +93,8 @@ export async function buildServer(parts: FaceParts): Promise<Face> {
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
     },
   })
+  // Text becomes a number in a query, where all is text; in a body a number is a number and null is null.
+  server.setValidatorCompiler(TypeBoxValidatorCompiler)
   // Contexts inherit what stands when they are made, so this comes before the routes.
   stampAll(server, parts)
   report(server, parts)
@@ -91,19 +112,23 @@ function frame(
   const generation = (): string => depot.head.now().gid
   return fastify({
     loggerInstance: log,
+    // A logger for each request would cost more than a small answer; lines carry the request's id themselves.
+    childLoggerFactory: (logger) => logger,
     logController: new LogController({ disableRequestLogging: true }),
-    bodyLimit: LIMITS.requestBodyBytes,
+    bodyLimit: LIMITS.jsonBodyBytes,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     trustProxy: options.trustProxy,
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
     routerOptions: { maxParamLength: LIMITS.urlBytes, ignoreTrailingSlash: false },
     genReqId: requestIds(random),
-    ajv: { customOptions: { coerceTypes: 'array', removeAdditional: false, allErrors: false } },
+
     serverFactory: (listener): Server => {
       const server = createServer(
         {
           maxHeaderSize: LIMITS.headerBytes,
+          // Checked above: node:http would answer without Depot-Generation.
+          requireHostHeader: false,
           requestTimeout: 0,
           headersTimeout: LIMITS.requestTimeoutMs,
           keepAliveTimeout: LIMITS.connectionIdleMs,
@@ -112,9 +137,7 @@ function frame(
       )
       // A connection on which nothing moves for so long is given up, whatever it was about.
       server.timeout = LIMITS.requestTimeoutMs
-      server.on('clientError', (error: Error, socket) => {
-        answerBare(error, socket as never, generation())
-      })
+      answerUnread(server, generation)
       return server
     },
     frameworkErrors: (error, request, untyped) => {
@@ -142,10 +165,18 @@ function requestIds(random: Random): () => string {
 
 /** The head on every answer, until a route says better. */
 function stampAll(server: FastifyInstance, { depot }: FaceParts): void {
-  server.addHook('onRequest', (_request, reply, done) => {
+  server.addHook('onRequest', (request, reply, done) => {
     reply.header(HEADERS.generation, depot.head.now().gid)
+    // Malformed ones are refused everywhere, also where they ask for nothing (PROTOCOL §2).
+    demandOf(request)
     done()
   })
+}
+
+/** What node:http says of a body that ends too early, whose sender hears nothing of all this any more. */
+function isBrokenOff(thrown: unknown): boolean {
+  const { code } = thrown as { readonly code?: unknown }
+  return code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE'
 }
 
 function report(server: FastifyInstance, { depot, metrics, options }: FaceParts): void {
@@ -154,27 +185,14 @@ function report(server: FastifyInstance, { depot, metrics, options }: FaceParts)
   })
 
   server.setErrorHandler((thrown, request, reply) => {
-    const error = failureOf(thrown, request.id)
-    if (error.code === 'internal') request.log.error({ err: thrown, url: request.url }, 'a bug')
-    const generation = reply.getHeader(HEADERS.generation)
-    const { status, body, retryAfter } = problemOf(
+    const error = failureOf(thrown, request.id, request.routeOptions.bodyLimit)
+    if (isBrokenOff(thrown)) request.log.debug({ url: request.url }, 'the client broke off')
+    else if (error.code === 'internal') request.log.error({ err: thrown, url: request.url }, 'a bug')
+    return answerProblem(request, reply, {
       error,
-      request.id,
-      String(generation ?? depot.head.now().gid),
-    )
-    for (const name of [
-      'etag',
-      'content-location',
-      'accept-ranges',
-      'repr-digest',
-      'content-length',
-      'content-encoding',
-    ])
-      reply.removeHeader(name)
-    reply.header('cache-control', 'no-store')
-    if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
-    if (status === 401) reply.header('www-authenticate', 'Bearer realm="depot"')
-    return reply.code(status).type(MEDIA.problem).send(JSON.stringify(body))
+      head: depot.head.now().gid,
+      closedReads: options.closedReads,
+    })
   })
 
   server.addHook('onResponse', (request, reply, done) => {

@@ -45,19 +45,26 @@ export async function makeFolder(path: string, mode = 0o777): Promise<void> {
 
 /** Makes a file have room for so many bytes, which are then zero, where it has less. */
 export async function reserveRoom(path: string, bytes: number): Promise<void> {
-  await using file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600)
-  const { blocks } = await file.stat()
-  if (blocks * BLOCK_BYTES < bytes) await file.write(Buffer.alloc(bytes), 0, bytes, 0)
+  const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+  try {
+    const { blocks } = await file.stat()
+    if (blocks * BLOCK_BYTES < bytes) await file.write(Buffer.alloc(bytes), 0, bytes, 0)
+  } finally {
+    await file.close()
+  }
 }
 
 export async function syncFile(path: string): Promise<void> {
-  await using file = await open(path, 'r')
-  await file.sync()
+  const file = await open(path, 'r')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
 }
 
 export async function syncFolder(path: string): Promise<void> {
-  await using folder = await open(path, 'r')
-  await folder.sync()
+  await syncFile(path)
 }
 
 /** `ENOENT` and its kin, where the system refused something. */

@@ -13,6 +13,7 @@
  * `eventTurnBatching: false`: with it on, lmdb-js rejects a promise that nobody can reach when a commit fails.
  */
 import { strict as assert } from 'node:assert'
+import { constants } from 'node:os'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { type DepotError, failure, isFailure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
@@ -49,7 +50,9 @@ const NAMES = [
 export type Tables = Readonly<Record<(typeof NAMES)[number], Table>>
 
 const BYTES = { keyEncoding: 'binary', encoding: 'binary' } as const
-const ERRNO = { EIO: 5, ENOSPC: 28, EDQUOT: 122, MDB_MAP_FULL: -30_792 }
+const { EDQUOT, EIO, ENOSPC } = constants.errno
+const MDB_MAP_FULL = -30_792
+const FULL: readonly unknown[] = [ENOSPC, EDQUOT, MDB_MAP_FULL]
 
 export class Environment implements AsyncDisposable {
   readonly tables: Tables
@@ -140,7 +143,7 @@ export class Environment implements AsyncDisposable {
     const cause = await reasonOf(error.commitError)
     if (!this.#answers()) return this.#lost(cause)
     const { free, scarce } = await roomIn(this.#folder)
-    if (isFull(cause) || (scarce && codeOf(cause) === ERRNO.EIO))
+    if (FULL.includes(codeOf(cause)) || (scarce && codeOf(cause) === EIO))
       return failure('disk-full', { free, needed: LIMITS.diskReserveBytes }, { cause })
     return failure('data-unusable', { folder: this.#folder, reason: messageOf(cause) }, { cause })
   }
@@ -148,6 +151,7 @@ export class Environment implements AsyncDisposable {
   /** Whether the environment still works: LMDB gives it up when it could not write a meta page. */
   #answers(): boolean {
     try {
+      this.#root.resetReadTxn() // one that is open already would still read
       this.tables.marks.get(PRESENT)
       return true
     } catch {
@@ -183,11 +187,6 @@ async function reasonOf(commitError: unknown): Promise<unknown> {
   } catch (reason) {
     return reason
   }
-}
-
-function isFull(cause: unknown): boolean {
-  const code = codeOf(cause)
-  return code === ERRNO.ENOSPC || code === ERRNO.EDQUOT || code === ERRNO.MDB_MAP_FULL
 }
 
 function codeOf(cause: unknown): unknown {

@@ -33,16 +33,27 @@ export async function lockFolder(folder: string, { random }: { random: Random })
   const path = resolve(folder)
   try {
     await makeFolder(path, FOLDER_MODE)
-    await using sockets = await SocketFolder.open(path)
-    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-      const candidate = new Candidate(path, sockets, Buffer.from(random.bytes(ID_BYTES)).toString('hex'))
-      if (await candidate.stand()) return candidate
-    }
+    const held = await holderOf(path, random)
+    if (held !== undefined) return held
   } catch (cause) {
     if (isFailure(cause) || codeOf(cause) === undefined || !(cause instanceof Error)) throw cause
     throw failure('data-unusable', { folder: path, reason: cause.message }, { cause })
   }
   throw failure('data-locked', { folder: path })
+}
+
+/** Undefined when every attempt had to begin anew. */
+async function holderOf(path: string, random: Random): Promise<AsyncDisposable | undefined> {
+  const sockets = await SocketFolder.open(path)
+  try {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+      const candidate = new Candidate(path, sockets, Buffer.from(random.bytes(ID_BYTES)).toString('hex'))
+      if (await candidate.stand()) return candidate
+    }
+    return undefined
+  } finally {
+    await sockets[Symbol.asyncDispose]()
+  }
 }
 
 class Candidate implements AsyncDisposable {

@@ -7,9 +7,9 @@
 import { strict as assert } from 'node:assert'
 import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { failure } from '../model/errors.ts'
+import { failure, isFailure } from '../model/errors.ts'
 import { clip } from '../model/name.ts'
-import { type Disk, realDisk, replaceFile } from './durable.ts'
+import { codeOf, type Disk, realDisk, replaceFile } from './durable.ts'
 
 /** A step from one format to the next. It can be run again, also over what a run that was cut short left. */
 export interface Migration {
@@ -24,7 +24,7 @@ const FIRST = 1
 
 /**
  * Brings the folder to the newest format that the steps lead to. Fails with `data-newer`, or with `data-unusable` when
- * the format cannot be told.
+ * the format cannot be told or written.
  */
 export async function settleFormat(
   folder: string,
@@ -35,6 +35,15 @@ export async function settleFormat(
     migrations.every(({ from }, at) => from === FIRST + at),
     'the steps lead from each format to the next',
   )
+  try {
+    await migrate(folder, migrations, disk)
+  } catch (cause) {
+    if (isFailure(cause) || codeOf(cause) === undefined || !(cause instanceof Error)) throw cause
+    throw failure('data-unusable', { folder, reason: cause.message }, { cause })
+  }
+}
+
+async function migrate(folder: string, migrations: readonly Migration[], disk: Disk): Promise<void> {
   const known = FIRST + migrations.length
   const found = await readFormat(folder)
   if (found === undefined) return await writeFormat(folder, known, disk)
@@ -81,7 +90,7 @@ async function readText(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
-    if (isMissing(error)) return undefined
+    if (codeOf(error) === 'ENOENT') return undefined
     throw error
   }
 }
@@ -91,11 +100,7 @@ async function exists(path: string): Promise<boolean> {
     await access(path)
     return true
   } catch (error) {
-    if (isMissing(error)) return false
+    if (codeOf(error) === 'ENOENT') return false
     throw error
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }

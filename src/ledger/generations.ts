@@ -16,7 +16,7 @@ import {
 } from '../model/generation.ts'
 import { parseInstant } from '../model/instant.ts'
 import type { Environment, Row, Tables } from './environment.ts'
-import { numberKey, numberOf, textKey } from './keys.ts'
+import { numberKey, numberOf, textKey, timeKey } from './keys.ts'
 import type { Flip, From, Generations } from './ledger.ts'
 import type { LmdbOutcomes } from './outcomes.ts'
 import type { LmdbStages } from './stages.ts'
@@ -122,7 +122,7 @@ export class LmdbGenerations implements Generations {
     )
     return [
       [log, numberKey(number), encode(flip)],
-      [times, numberKey(time), numberKey(number)],
+      [times, timeKey(time), numberKey(number)],
       [marks, HEAD, numberKey(number)],
     ]
   }
@@ -145,9 +145,8 @@ export class LmdbGenerations implements Generations {
     const head = this.#head?.record.number
     if (head === undefined || from.kind === 'newest') return head
     if (from.kind === 'number') return from.atMost < 0 ? undefined : Math.min(Math.floor(from.atMost), head)
-    const start = Math.min(Math.floor(from.atMostMs), Number.MAX_SAFE_INTEGER)
-    if (start < 0) return undefined
-    const [row] = this.#tables.times.getRange({ start: numberKey(start), reverse: true, limit: 1 })
+    if (from.atMostMs < 0) return undefined
+    const [row] = this.#tables.times.getRange({ start: timeKey(from.atMostMs), reverse: true, limit: 1 })
     return row && Math.min(numberOf(row.value), head)
   }
 

@@ -31,6 +31,11 @@ export function numberKey(number: number): Buffer {
   return key
 }
 
+/** The key of a moment, in whole milliseconds. */
+export function timeKey(epochMs: number): Buffer {
+  return numberKey(Math.max(0, Math.min(Math.floor(epochMs), Number.MAX_SAFE_INTEGER)))
+}
+
 export function numberOf(bytes: Uint8Array): number {
   return Number(Buffer.from(bytes.buffer, bytes.byteOffset, 8).readBigUInt64BE())
 }

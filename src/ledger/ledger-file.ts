@@ -24,12 +24,16 @@ const VERSION = 2
 /** The path of the file, which is there, new or one of LMDB's. Fails as the system does, or with `disk-full`. */
 export async function preparedLedgerFile(folder: string): Promise<string> {
   const path = join(folder, 'ledger.lmdb')
-  await using file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600)
-  const { size } = await file.stat()
-  if (!(await isLedger(file))) {
-    if (size > EMPTY_BYTES) throw new Error('this is no ledger, or it is damaged; restore it from a backup')
-    await demandRoom(folder)
-    await file.truncate(0)
+  const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+  try {
+    const { size } = await file.stat()
+    if (!(await isLedger(file))) {
+      if (size > EMPTY_BYTES) throw new Error('this is no ledger, or it is damaged; restore it from a backup')
+      await demandRoom(folder)
+      await file.truncate(0)
+    }
+  } finally {
+    await file.close()
   }
   await reserveRoom(`${path}-lock`, LOCK_BYTES)
   return path

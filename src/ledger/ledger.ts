@@ -87,10 +87,15 @@ export interface Stages {
   touch(id: StageId, expiresMs: number): void
   /**
    * Ends an open stage without a new generation, and drops its changes, wanted and leased blobs. A stage that had
-   * nothing to change ends as committed, with the head as its generation. One that was touched meanwhile does not
-   * expire. Fails with `stage-unknown` or `stage-expired`.
+   * nothing to change ends as committed, with the head as its generation and its base. One that was touched meanwhile
+   * does not expire. Fails with `stage-unknown`, `stage-expired`, or `stage-changed` when it is no longer at `revision`.
    */
-  close(id: StageId, state: 'aborted' | 'expired' | 'committed', committed?: Gid): Promise<void>
+  close(
+    id: StageId,
+    state: 'aborted' | 'expired' | 'committed',
+    committed?: Gid,
+    revision?: number,
+  ): Promise<void>
 }
 
 /** What a stage does to one release of one channel, or to a channel itself. `key` is empty for the channel. */

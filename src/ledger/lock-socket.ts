@@ -134,7 +134,7 @@ async function lineOf(socket: Socket): Promise<string | undefined> {
 
 async function listening(server: Server, address: string): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
+    server.on('error', reject) // later ones too: a caller that could not be accepted will ask again
     server.listen(address, resolve)
   })
 }

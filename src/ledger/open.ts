@@ -3,6 +3,7 @@
  *
  * Whoever opens it holds the folder's lock (`folder-lock.ts`) and has checked its format (`format.ts`).
  */
+import { failure } from '../model/errors.ts'
 import type { Clock, Log } from '../model/world.ts'
 import { LmdbChanges } from './changes.ts'
 import { Environment } from './environment.ts'
@@ -26,28 +27,42 @@ export interface OpenLedger extends Ledger, AsyncDisposable {
   swept(): Promise<void>
 }
 
-/** Fails with `data-unusable` when the ledger of the folder cannot be used. */
-export async function openLedger(folder: string, { clock, log }: LedgerOptions): Promise<OpenLedger> {
+/** Fails with `data-unusable` when the ledger of the folder cannot be used, or `disk-full` when it is new. */
+export async function openLedger(folder: string, options: LedgerOptions): Promise<OpenLedger> {
   assertKeysFit()
   const environment = await Environment.open(folder)
+  try {
+    return ledgerIn(environment, options)
+  } catch (cause) {
+    await environment[Symbol.asyncDispose]()
+    throw failure('data-unusable', { folder, reason: `the ledger is damaged: ${String(cause)}` }, { cause })
+  }
+}
+
+function ledgerIn(environment: Environment, { clock, log }: LedgerOptions): OpenLedger {
   const turns = new Turns()
   const sweep = new Sweep(environment, log)
   const stages = new LmdbStages({ environment, turns, sweep, clock, log })
   const outcomes = new LmdbOutcomes(environment)
-  sweep.start()
-  return {
+  const ledger: Ledger = {
     generations: new LmdbGenerations({ environment, turns, sweep, stages, outcomes }),
     stages,
     changes: new LmdbChanges({ environment, turns, stages, clock }),
     blobs: new LmdbStageBlobs({ environment, turns, stages }),
     outcomes,
     tokens: new LmdbTokens(environment),
+  }
+  async function close(): Promise<void> {
+    await sweep.stop()
+    await stages.save()
+    await turns.idle()
+    await environment[Symbol.asyncDispose]()
+  }
+  let closing: Promise<void> | undefined
+  sweep.start()
+  return {
+    ...ledger,
     swept: async () => await sweep.done(),
-    [Symbol.asyncDispose]: async () => {
-      await turns.idle()
-      await sweep.stop()
-      await stages.save()
-      await environment[Symbol.asyncDispose]()
-    },
+    [Symbol.asyncDispose]: async () => await (closing ??= close()),
   }
 }

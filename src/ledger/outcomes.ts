@@ -4,7 +4,7 @@
 import { canonicalText } from '../model/canonical.ts'
 import { digestOf, rawOf } from '../model/digest.ts'
 import { type Environment, PRESENT, type Row, type Tables } from './environment.ts'
-import { numberKey } from './keys.ts'
+import { timeKey } from './keys.ts'
 import type { IdempotencyRecord, Outcomes, StageId } from './ledger.ts'
 
 const AGE_BYTES = 8
@@ -26,7 +26,7 @@ export class LmdbOutcomes implements Outcomes {
 
   async forget(beforeMs: number, limit: number): Promise<number> {
     const { ages, outcomes, ended } = this.#tables
-    const keys = [...ages.getKeys({ end: numberKey(Math.max(0, beforeMs)), limit })]
+    const keys = [...ages.getKeys({ end: timeKey(beforeMs), limit })]
     const rows = keys.flatMap((key): readonly Row[] => [
       [ages, key, undefined],
       [key[AGE_BYTES] === OUTCOME ? outcomes : ended, key.subarray(AGE_BYTES + 1), undefined],
@@ -40,7 +40,7 @@ export class LmdbOutcomes implements Outcomes {
     const key = outcomeKey(record)
     return [
       [outcomes, key, Buffer.from(JSON.stringify(record))],
-      [ages, Buffer.concat([numberKey(record.atMs), Buffer.of(OUTCOME), key]), PRESENT],
+      [ages, Buffer.concat([timeKey(record.atMs), Buffer.of(OUTCOME), key]), PRESENT],
     ]
   }
 }

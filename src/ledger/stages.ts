@@ -11,7 +11,7 @@ import type { Gid } from '../model/generation.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock, Log } from '../model/world.ts'
 import { type Environment, PRESENT, type Row, type Tables } from './environment.ts'
-import { isStageId, numberKey, stageKey } from './keys.ts'
+import { isStageId, stageKey, timeKey } from './keys.ts'
 import type { Stage, StageId, Stages } from './ledger.ts'
 import type { Sweep } from './sweep.ts'
 import type { Turns } from './turns.ts'
@@ -88,14 +88,22 @@ export class LmdbStages implements Stages {
     if (due) void this.#save(id)
   }
 
-  async close(id: StageId, state: 'aborted' | 'expired' | 'committed', committed?: Gid): Promise<void> {
+  async close(
+    id: StageId,
+    state: 'aborted' | 'expired' | 'committed',
+    committed?: Gid,
+    revision?: number,
+  ): Promise<void> {
     const { environment, turns, sweep, clock } = this.#parts
     assert((state === 'committed') === (committed !== undefined), 'a committed stage has its generation')
     await turns.alone(id, async () => {
       const { stage } = this.mustBeOpen(id)
       if (state === 'expired' && stage.expiresMs > clock.now()) return
+      if (revision !== undefined && stage.revision !== revision) throw failure('stage-changed', { stage: id })
       await environment.write(
-        this.rowsOfEnd(stage, committed === undefined ? { state } : { state, committed }),
+        committed === undefined
+          ? this.rowsOfEnd(stage, { state })
+          : this.rowsOfEnd({ ...stage, base: committed }, { state, committed }),
       )
       this.ended(id)
     })
@@ -134,7 +142,7 @@ export class LmdbStages implements Stages {
     return [
       [stages, key, undefined],
       [ended, key, encode({ stage: { ...stage, ...end }, changes: 0 })],
-      [ages, Buffer.concat([numberKey(this.#parts.clock.now()), Buffer.from('s'), key]), PRESENT],
+      [ages, Buffer.concat([timeKey(this.#parts.clock.now()), Buffer.from('s'), key]), PRESENT],
       [sweeps, key, PRESENT],
     ]
   }
@@ -144,21 +152,19 @@ export class LmdbStages implements Stages {
     this.#touched.delete(id)
   }
 
-  /** Writes the times that were touched; nobody else may be at work on stages. */
+  /** Writes the times that were touched. What cannot be written stays in memory, and the log says so. */
   async save(): Promise<void> {
-    await this.#write([...this.#touched.keys()])
+    await Promise.all([...this.#touched.keys()].map(async (id) => await this.#save(id)))
   }
 
   async #save(id: StageId): Promise<void> {
-    await this.#parts.turns.alone(id, async () => await this.#write([id]))
-  }
-
-  async #write(ids: readonly StageId[]): Promise<void> {
+    const { environment, turns, log } = this.#parts
     try {
-      const open = ids.flatMap((id) => (this.isOpen(id) ? [this.mustBeOpen(id)] : []))
-      if (open.length > 0) await this.#parts.environment.write(open.map((stored) => this.rowOf(stored)))
+      await turns.alone(id, async () => {
+        if (this.isOpen(id)) await environment.write([this.rowOf(this.mustBeOpen(id))])
+      })
     } catch (error) {
-      this.#parts.log.warn({ error }, 'the times at which stages expire were not written; they are in memory')
+      log.warn({ stage: id, error }, 'the time at which a stage expires was not written; it is in memory')
     }
   }
 

@@ -3,8 +3,12 @@
  *
  * It begins on the whole tree. `open` goes down to the first thing inside of what it stands on, `advance` goes past
  * it; what is passed without being opened is never read. It moves forward, but for `back`.
+ *
+ * Nodes in memory are opened without a turn of the event loop, so a long walk takes one of its own accord, every few
+ * nodes: however fast somebody asks for what comes next, others are served meanwhile.
  */
 import assert from 'node:assert/strict'
+import { setImmediate } from 'node:timers/promises'
 import type { Key } from './key.ts'
 import { type NodeReader, rootOf, type TreeNode } from './node.ts'
 import type { Tree } from './tree.ts'
@@ -16,6 +20,8 @@ interface Frame {
 }
 
 const LEAST = '' as Key
+/** Nodes opened between two turns of the event loop: about a millisecond's worth of lines. */
+const NODES_A_TURN = 16
 
 export class Cursor {
   readonly #reader: NodeReader
@@ -24,6 +30,7 @@ export class Cursor {
   readonly #frames: Frame[] = []
   #top: Frame | undefined
   #ended = false
+  #opened = 0
 
   constructor(reader: NodeReader, tree: Tree) {
     this.#reader = reader
@@ -82,6 +89,8 @@ export class Cursor {
   }
 
   async open(): Promise<void> {
+    this.#opened += 1
+    if (this.#opened % NODES_A_TURN === 0) await setImmediate()
     const node = await rootOf(this.#reader, this.tree)
     if (node.length === 0) this.#ended = true
     else this.#push(node, 0)

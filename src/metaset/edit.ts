@@ -10,7 +10,7 @@ import type { Slices } from '../model/slice.ts'
 import { keyHasher, type Salt, SHAPE, type Shape } from './boundary.ts'
 import { LevelEditor, type OnEdit } from './level-editor.ts'
 import { LevelWriter, type NodeSink, type OnlyChild, type Writing } from './level-writer.ts'
-import { breathing, type NodeReader, rootOf, TreeNode } from './node.ts'
+import { type NodeReader, rootOf, TreeNode } from './node.ts'
 import { type Edit, type Edits, Source } from './source.ts'
 import { EMPTY_TREE, type Tree } from './tree.ts'
 
@@ -30,15 +30,18 @@ export interface Editing {
 export async function edit(reader: NodeReader, tree: Tree, edits: Edits, editing: Editing): Promise<Tree> {
   const { salt, sink, slices, onEdit, shape = SHAPE } = editing
   const writing: Writing = { hashOf: keyHasher(salt), shape, sink, slices, tree }
-  const patient = breathing(reader, slices)
-  await using source = await Source.of(edits, slices)
-  let editor = new LevelEditor(patient, writing, 1, onEdit)
-  await editor.rewrite(source)
+  let editor = new LevelEditor(reader, writing, 1, onEdit)
+  const source = await Source.of(edits, slices)
+  try {
+    await editor.rewrite(source)
+  } finally {
+    await source[Symbol.asyncDispose]()
+  }
   for (let level = 2; level <= tree.level && editor.changed; level += 1) {
     const changes = await Source.of(editor.changes, slices)
-    editor = new LevelEditor(patient, writing, level)
+    editor = new LevelEditor(reader, writing, level)
     await editor.rewrite(changes)
-    if (editor.only !== undefined) return await lowest(patient, editor.only)
+    if (editor.only !== undefined) return await lowest(reader, editor.only)
   }
   return editor.changed ? await grow(writing, editor.changes) : tree
 }

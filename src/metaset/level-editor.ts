@@ -90,6 +90,7 @@ export class LevelEditor {
     }
     await this.#writer.copy(node, copied, node.length)
     cursor.advance()
+    await this.#writing.slices.breathe()
   }
 
   /** Applies an edit to a node of which the first lines are copied, and tells how many are then. */

@@ -3,12 +3,16 @@
  *
  * A key that both sides changed to the same is no conflict. Nothing is read of what neither side changed.
  */
+import { setImmediate } from 'node:timers/promises'
 import { Cursor } from './cursor.ts'
 import { type Difference, diff } from './diff.ts'
 import type { Key } from './key.ts'
 import type { NodeReader } from './node.ts'
 import type { Edit, Edits } from './source.ts'
 import type { Tree } from './tree.ts'
+
+/** Edits looked at between two turns of the event loop; where nothing differs, they are all there is to do. */
+const EDITS_A_TURN = 512
 
 /** A key that both sides changed, to different lines; undefined where the key is not there. */
 export interface Conflict {
@@ -52,7 +56,10 @@ export async function* conflicts(
   if (base.root === head.root) return
   const before = new Cursor(reader, base)
   const after = new Cursor(reader, head)
+  let seen = 0
   for await (const { key, line: ours } of edits) {
+    seen += 1
+    if (seen % EDITS_A_TURN === 0) await setImmediate()
     if (await agree(before, after, key)) continue
     const theirs = lineOf(after, key)
     if (!same(ours, theirs)) yield { kind: 'conflict', key, base: lineOf(before, key), ours, theirs }

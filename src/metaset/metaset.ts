@@ -49,6 +49,11 @@ export function emptyChannel(format: string): Channel {
   return { format, settings: {}, releases: EMPTY_TREE, bound: EMPTY_TREE }
 }
 
+/** A channel by its name, also by one that every object has a member of, like `constructor`. */
+export function channelIn({ channels }: Pick<Metaset, 'channels'>, name: string): Channel | undefined {
+  return Object.hasOwn(channels, name) ? channels[name] : undefined
+}
+
 export function encodeMetaset(metaset: Metaset): Buffer {
   return canonicalBytes(metaset as unknown as Json)
 }

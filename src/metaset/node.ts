@@ -6,16 +6,12 @@
  */
 import assert from 'node:assert/strict'
 import type { Digest } from '../model/digest.ts'
-import type { Slices } from '../model/slice.ts'
 import { type Key, keyOfBytes } from './key.ts'
 import type { Tree } from './tree.ts'
 
 /**
  * R1. `node` gives the node with this digest, read at this level; it is never asked for the empty leaf.
- * R2. It answers at once where it can, so that a walk over nodes in memory costs no turn of the event loop.
- *
- * A walk over a large tree may ask for many nodes without a pause; a reader wrapped in `breathing` gives the event
- * loop its turns.
+ * R2. It answers at once where it can, so that a short walk over nodes in memory costs no turn of the event loop.
  */
 export interface NodeReader {
   node(digest: Digest, level: number): TreeNode | Promise<TreeNode>
@@ -114,16 +110,6 @@ const EMPTY_NODE = new TreeNode(new Uint8Array(), 1)
 /** The root node of a tree. */
 export function rootOf(reader: NodeReader, tree: Tree): TreeNode | Promise<TreeNode> {
   return tree.count === 0 ? EMPTY_NODE : reader.node(tree.root, tree.level)
-}
-
-/** A reader that ends a slice of work, when it has lasted long enough, before it reads the next node. */
-export function breathing(reader: NodeReader, slices: Slices): NodeReader {
-  return {
-    node(digest, level) {
-      const pause = slices.breathe()
-      return pause === undefined ? reader.node(digest, level) : pause.then(() => reader.node(digest, level))
-    },
-  }
 }
 
 /** What a line says about its place in the tree; members of a child only where it stands for one. */

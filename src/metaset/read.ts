@@ -4,9 +4,10 @@
  * The catalog needs no release to be read at all: it is the leaves one after the other, and `leaves` names them from
  * the inner nodes alone.
  */
+import { after, type Soon } from '../model/soon.ts'
 import { Cursor } from './cursor.ts'
 import { type Key, type KeyRange, keysOfName } from './key.ts'
-import { type NodeReader, rootOf } from './node.ts'
+import { type NodeReader, rootOf, type TreeNode } from './node.ts'
 import type { Tree } from './tree.ts'
 
 export interface Entry {
@@ -14,17 +15,18 @@ export interface Entry {
   readonly line: Buffer
 }
 
-/** The line of a key, as the leaf has it. */
-export async function lookup(reader: NodeReader, tree: Tree, key: Key): Promise<Buffer | undefined> {
-  let node = await rootOf(reader, tree)
-  while (node.level > 1) {
-    const at = node.seek(key)
-    const holds = at < node.length && node.key(at) === key ? at : at - 1
-    if (holds < 0) return undefined
-    node = await rootOf(reader, node.child(holds))
-  }
+/** The line of a key, as the leaf has it; at once when every node on the path is at hand. */
+export function lookup(reader: NodeReader, tree: Tree, key: Key): Soon<Buffer | undefined> {
+  return after(rootOf(reader, tree), (root) => lookupBelow(reader, root, key))
+}
+
+function lookupBelow(reader: NodeReader, node: TreeNode, key: Key): Soon<Buffer | undefined> {
   const at = node.seek(key)
-  return at < node.length && node.key(at) === key ? node.line(at) : undefined
+  const isHere = at < node.length && node.key(at) === key
+  if (node.level === 1) return isHere ? node.line(at) : undefined
+  const holds = isHere ? at : at - 1
+  if (holds < 0) return undefined
+  return after(rootOf(reader, node.child(holds)), (child) => lookupBelow(reader, child, key))
 }
 
 /** The entries of a range, or all of them, in the order of keys. */

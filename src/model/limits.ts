@@ -50,6 +50,11 @@ export const LIMITS = {
 
   // Requests.
   requestBodyBytes: 8_388_608,
+  /** Of a body that says what to do, and carries no list. */
+  jsonBodyBytes: 65_536,
+  /** Of a body whose request was refused already: so much of it is still taken, for so long, and forgotten. */
+  unreadBytes: 16_777_216,
+  unreadMs: 10_000,
   headerBytes: 16_384,
   urlBytes: 8_192,
   requestTimeoutMs: 120_000,

@@ -7,14 +7,14 @@
  */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Digest } from '../model/digest.ts'
+import { type Digest, digestOf } from '../model/digest.ts'
 import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Blobs } from './disk/blobs.ts'
 import { type Begun, Draft } from './disk/draft.ts'
 import { hashFile } from './disk/pieces.ts'
 import { type Files, unlessGone } from './durable.ts'
-import { demandUploadId, demandUploadSize, unknownUpload, uploadTooLong } from './expected.ts'
+import { demandUploadId, demandUploadSize, refuseUnless, unknownUpload, uploadTooLong } from './expected.ts'
 import type { Expected, Incoming, Stored } from './pool.ts'
 import type { DiskRoom } from './room.ts'
 
@@ -124,9 +124,10 @@ export class DiskIncoming implements Incoming {
     // Who does not know how long it will be allows all that a blob may have; then every piece asks for room.
     const announced = size < LIMITS.blobBytes ? size - (here ?? 0) : 0
     if (announced < 0) throw uploadTooLong(size)
-    if (here === undefined) return await Draft.begin(this.#parts, path, announced)
-    await this.#parts.room.claim({ bytes: announced, purpose: 'upload' })
-    return await Draft.resume(this.#parts, path, await this.#begunOf(id, here))
+    const parts = { ...this.#parts, purpose: 'upload' } as const
+    if (here === undefined) return await Draft.begin(parts, path, announced)
+    await parts.room.claim({ bytes: announced, purpose: 'upload' })
+    return await Draft.resume(parts, path, await this.#begunOf(id, here))
   }
 
   /** The hash of what is there, taken out of memory: whoever goes on puts it back. */
@@ -146,6 +147,7 @@ export class DiskIncoming implements Incoming {
 
   async #keepSmall(path: string, digest: Digest): Promise<void> {
     const bytes = await readFile(path)
+    refuseUnless({ digest }, { digest: digestOf(bytes), size: bytes.length })
     await this.#parts.blobs.putSmall([{ digest, bytes }], 'commit')
     await this.#parts.blobs.discard(path)
   }

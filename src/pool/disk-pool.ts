@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { type Digest, digestOf, hasher } from '../model/digest.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Slices } from '../model/slice.ts'
+import type { Soon } from '../model/soon.ts'
 import type { Random } from '../model/world.ts'
 import type { Blobs } from './disk/blobs.ts'
 import { Draft } from './disk/draft.ts'
@@ -66,17 +67,18 @@ export class DiskPool implements Pool, Listing {
   async absent(blobs: readonly Stored[]): Promise<readonly Digest[]> {
     const slices = this.#parts.slices()
     const absent: Digest[] = []
-    for (const blob of blobs) {
-      const has = this.#parts.blobs.has(blob)
-      if (!(typeof has === 'boolean' ? has : await has)) absent.push(blob.digest)
+    for (let at = 0; at < blobs.length; at += LOOKED_UP_AT_ONCE) {
+      const some = blobs.slice(at, at + LOOKED_UP_AT_ONCE)
+      const here = await Promise.all(some.map(async (blob) => await this.#parts.blobs.has(blob)))
+      absent.push(...some.filter((_, index) => here[index] !== true).map(({ digest }) => digest))
       const pause = slices.breathe()
       if (pause !== undefined) await pause
     }
     return absent
   }
 
-  async open(digest: Digest): Promise<Blob | undefined> {
-    return await this.#parts.blobs.open(digest)
+  open(digest: Digest): Soon<Blob | undefined> {
+    return this.#parts.blobs.open(digest)
   }
 
   list(after?: Digest): AsyncIterable<Stored> {
@@ -139,9 +141,9 @@ export class DiskPool implements Pool, Listing {
   }
 
   async #begin(bytes: number): Promise<Draft> {
-    const { files, room, random, drafts } = this.#parts
+    const { random, drafts } = this.#parts
     const name = Buffer.from(random.bytes(DRAFT_NAME_BYTES)).toString('hex')
-    return await Draft.begin({ files, room }, join(drafts, `put_${name}.incomplete`), bytes)
+    return await Draft.begin(this.#parts, join(drafts, `put_${name}.incomplete`), bytes)
   }
 
   /** Whether that succeeds or not, the failure that led here is what counts; the next start tries again. */
@@ -152,3 +154,5 @@ export class DiskPool implements Pool, Listing {
 }
 
 const DRAFT_NAME_BYTES = 16
+/** Large ones are files, and looking for a file is a trip to a thread. */
+const LOOKED_UP_AT_ONCE = 64

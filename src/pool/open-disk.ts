@@ -42,12 +42,12 @@ export interface DiskStore extends AsyncDisposable {
   close(): Promise<void>
 }
 
-/** The folder has to be there. Fails with `data-unusable`. */
+/** The folder has to be there. Fails with `data-unusable`, or with `disk-full` when it is new and has no room. */
 export async function openDiskStore(folder: string, options: DiskOptions): Promise<DiskStore> {
   const path = resolve(folder)
   const files = options.files ?? nodeFiles
   const durable = new Durable(files)
-  const environment = new Environment(path)
+  const environment = await Environment.open(path)
   try {
     // A process that was killed may have left pages that the kernel has and the disk has not.
     await durable.sync(environment.path, 'old')
@@ -124,6 +124,7 @@ function unusedIn({ fileBytes, usedBytes }: EnvironmentSize): number {
   return Math.max(0, fileBytes - usedBytes)
 }
 
+/** Durable as everything in the file is; each row comes whole, thousands of them in several transactions. */
 function derivedOf(table: Table): Derived {
   return {
     get: (key) => table.get(key),

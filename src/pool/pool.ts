@@ -8,6 +8,7 @@
  *   Incoming  uploads that are under way, which may be interrupted and go on later
  */
 import type { Digest } from '../model/digest.ts'
+import type { Soon } from '../model/soon.ts'
 
 /** Bytes at hand, or bytes that come piece by piece. */
 export type Bytes = Uint8Array | AsyncIterable<Uint8Array>
@@ -46,8 +47,9 @@ export interface Pool {
   /** Fails with `digest-mismatch`, `limit-exceeded` or `disk-full`. */
   put(bytes: Bytes, expected?: Expected): Promise<Stored>
   /**
-   * Many small blobs (64 KiB each at most) in one durable transaction; the digests come in the same order. Where
-   * `expected` digests are given and one is another, fails with `digest-mismatch` and keeps nothing.
+   * Many small blobs (64 KiB each at most) in one durable transaction, or a few when they are thousands; the digests
+   * come in the same order. Where `expected` digests are given and one is another, fails with `digest-mismatch` and
+   * keeps nothing.
    */
   putAll(blobs: readonly Uint8Array[], expected?: readonly Digest[]): Promise<readonly Digest[]>
   /**
@@ -55,8 +57,11 @@ export interface Pool {
    * ones cost no access to the file system, for the size tells where a blob lives.
    */
   absent(blobs: readonly Stored[]): Promise<readonly Digest[]>
-  /** The blob, or undefined when it is not here. Fails with `blob-corrupt`. */
-  open(digest: Digest): Promise<Blob | undefined>
+  /**
+   * The blob, or undefined when it is not here; at once where it costs no wait. Fails with `blob-corrupt`, as a promise
+   * that is rejected.
+   */
+  open(digest: Digest): Soon<Blob | undefined>
   remove(digests: readonly Digest[]): Promise<void>
 }
 

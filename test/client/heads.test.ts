@@ -1,7 +1,11 @@
+import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { type FloorStore, MemoryFloor } from '../../src/client/floor.ts'
+import { Heads } from '../../src/client/heads.ts'
 import type { Generation, Gid, LineageId } from '../../src/model/generation.ts'
+import { Caller } from '../../src/wire/caller.ts'
 import { json, problem } from '../wire/playing-server.ts'
+import { noChance, stillClock } from '../wire/still-world.ts'
 import { FakeDepot, LINEAGE } from './fake-depot.ts'
 import { clientOf, expectFailure } from './world.ts'
 
@@ -186,17 +190,28 @@ describe('the floor', () => {
     }
     const { client } = clientOf(depot, { floor })
     let asked = 0
-    depot.takeOver = ({ response }) => {
+    depot.takeOver = async ({ response }) => {
       asked += 1
       const generation = at(depot, asked === 1 ? 2 : 3)
-      setTimeout(
-        () => json(response, generation, { 'depot-generation': generation.gid }),
-        asked === 1 ? 30 : 0,
-      )
+      await setTimeout(asked === 1 ? 30 : 0)
+      json(response, generation, { 'depot-generation': generation.gid })
       return true
     }
     await Promise.all([client.head(), client.head()])
     expect(written).toEqual([at(depot, 3).gid])
+  })
+
+  it('never goes back when a slow disk is told of two', async () => {
+    await using depot = await depotAtThree()
+    const memory = new MemoryFloor()
+    const floor: FloorStore = {
+      read: async () => await setTimeout(5, await memory.read()),
+      write: async (gid) => await memory.write(gid),
+    }
+    const caller = new Caller({ url: depot.url, clock: stillClock(), random: noChance })
+    const heads = new Heads({ caller, floor, random: noChance })
+    await Promise.all([heads.raise(at(depot, 3).gid), heads.raise(at(depot, 2).gid)])
+    expect(await memory.read()).toBe(at(depot, 3).gid)
   })
 
   it('rises with what was committed and rolled back, so that it is read by the same client', async () => {

@@ -126,6 +126,31 @@ describe('writing changes', () => {
     expect(ledger.stages.get(stage)?.revision).toBe(100)
   })
 
+  it('counts right when writers come while others are at it, and has them in the order in which they came', async () => {
+    await using folder = await temporaryFolder()
+    await using ledger = await openedLedger(folder.path)
+    const stage = await openStage(ledger)
+    const came: ChangeRow[] = []
+    const writer = async (_unused: unknown, at: number): Promise<void> => {
+      for (let time = 0; time < 20; time += 1) {
+        const value = (at + time) % 3 === 0 ? undefined : `${at}/${time}`
+        const rows = [1, 2, 3].map((n) => ({
+          channel: 'a',
+          key: `name-${(at * time * n) % 17}\u00001`,
+          value,
+        }))
+        came.push(...rows)
+        await ledger.changes.write(stage, rows)
+        for (let turn = 0; turn < (at * time) % 5; turn += 1)
+          await new Promise((resolve) => setImmediate(resolve))
+      }
+    }
+    await Promise.all(Array.from({ length: 12 }, writer))
+    expect(ledger.changes.list(stage, undefined, 1_000)).toEqual(modelOf(came))
+    expect(ledger.changes.count(stage)).toBe(modelOf(came).length)
+    expect(ledger.stages.get(stage)?.revision).toBe(240)
+  })
+
   it('lets others have their turn while it takes 20,000 rows, and shows all of them at once', async () => {
     await using folder = await temporaryFolder()
     const clock = { now: () => Date.now(), monotonic: () => performance.now() }

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it, type TestContext, vi } from 'vitest'
+import { Environment } from '../../src/ledger/environment.ts'
 import type { OpenLedger } from '../../src/ledger/open.ts'
 import { isFailure } from '../../src/model/errors.ts'
 import type { Generation } from '../../src/model/generation.ts'
@@ -16,6 +17,7 @@ import { mountedFolder } from './mounted-folder.ts'
 
 const run = promisify(execFile)
 const SLOW_CHILD = fileURLToPath(new URL('./slow-disk-child.ts', import.meta.url))
+const BROKEN_CHILD = fileURLToPath(new URL('./broken-disk-child.ts', import.meta.url))
 const DELAY_MS = 100
 
 describe('a generation', () => {
@@ -31,6 +33,36 @@ describe('a generation', () => {
     expect(headAfter).toBeGreaterThanOrEqual(DELAY_MS)
     expect(acknowledgedAfter).toBeGreaterThanOrEqual(DELAY_MS)
   })
+})
+
+describe('a disk that fails while the ledger is written', () => {
+  it.for([1, 2, 3, 5, 6, 7, 8])(
+    'at write %d leaves nobody waiting, and the head where it was',
+    async (at, context) => {
+      await using folder = await temporaryFolder()
+      await straceWorks(context)
+      await (await openedLedger(folder.path))[Symbol.asyncDispose]()
+      const strace = ['-f', '-qq', '-o', join(folder.path, 'trace'), '-e', 'trace=pwrite64']
+      const broken = [
+        '-e',
+        `inject=pwrite64:error=EIO:when=${at}`,
+        process.execPath,
+        BROKEN_CHILD,
+        folder.path,
+      ]
+      const { stdout } = await run('strace', [...strace, ...broken], {
+        timeout: 20_000,
+        env: { ...process.env, UV_THREADPOOL_SIZE: '1' }, // strace counts the calls of each thread
+      })
+      const { outcomes, head } = JSON.parse(stdout) as { outcomes: readonly string[]; head?: number }
+      const flips = outcomes.filter((_, place) => place % 2 === 0)
+      expect(outcomes).toContain('data-unusable')
+      expect(outcomes.filter((one) => one !== 'done' && one !== 'data-unusable')).toEqual([])
+      expect(head).toBe(flips.includes('done') ? flips.filter((one) => one === 'done').length - 1 : undefined)
+      await using ledger = await openedLedger(folder.path)
+      expect(ledger.generations.head()?.record.number).toBe(head)
+    },
+  )
 })
 
 describe('on a full disk', () => {
@@ -108,6 +140,15 @@ describe('a ledger that cannot be read', () => {
   ])('because it is %s is refused with `data-unusable`, and the process lives', async (_what, bytes) => {
     await using folder = await temporaryFolder()
     await appendFile(join(folder.path, 'ledger.lmdb'), bytes)
+    await expect(openedLedger(folder.path)).rejects.toMatchObject({ code: 'data-unusable' })
+  })
+
+  it('because a record in it is damaged is refused too', async () => {
+    await using folder = await temporaryFolder()
+    await (await openedLedger(folder.path))[Symbol.asyncDispose]()
+    const environment = await Environment.open(folder.path)
+    await environment.write([[environment.tables.tokens, Buffer.from('t1'), Buffer.from('{')]])
+    await environment[Symbol.asyncDispose]()
     await expect(openedLedger(folder.path)).rejects.toMatchObject({ code: 'data-unusable' })
   })
 

@@ -45,6 +45,13 @@ describe('the format of a data folder', () => {
     await expect(settleFormat(folder.path)).rejects.toMatchObject({ code: 'data-unusable' })
   })
 
+  it('that cannot be read or written is refused with the reason', async () => {
+    await using folder = await temporaryFolder()
+    await mkdir(join(folder.path, 'format.json'))
+    await expect(settleFormat(folder.path)).rejects.toMatchObject({ code: 'data-unusable' })
+    await expect(settleFormat(join(folder.path, 'nowhere'))).rejects.toThrow(/ENOENT/)
+  })
+
   it('that is lost beside a ledger is not guessed', async () => {
     await using folder = await temporaryFolder()
     await (await openedLedger(folder.path))[Symbol.asyncDispose]()

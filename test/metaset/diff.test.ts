@@ -6,9 +6,8 @@ import { describe, expect, it } from 'vitest'
 import { parseSalt } from '../../src/metaset/boundary.ts'
 import { type Difference, diff } from '../../src/metaset/diff.ts'
 import type { Key } from '../../src/metaset/key.ts'
-import { breathing } from '../../src/metaset/node.ts'
 import { EMPTY_TREE } from '../../src/metaset/tree.ts'
-import { all, entry, Forest, numbered, sorted } from './memory-nodes.ts'
+import { all, entry, Forest, numbered, sorted, turnsDuring } from './memory-nodes.ts'
 import { applied, editsOf, shapes, stepsOf } from './universe.ts'
 
 const OTHER = parseSalt('ffffffffffffffffffffffffffffffff')
@@ -96,10 +95,11 @@ describe('the difference of two trees', () => {
     const a = await forest.plant(lines)
     const b = await stranger.plant(lines)
     for (const [digest, bytes] of stranger.nodes.bytes) forest.nodes.bytes.set(digest, bytes)
-    let breaths = 0
-    const slices = { breathe: () => ((breaths += 1) % 3 === 0 ? Promise.resolve() : undefined) }
-    expect(await all(diff(breathing(forest.nodes, slices), a, b))).toEqual([])
-    expect(breaths).toBeGreaterThan(60)
+    const nodes = forest.nodes.bytes.size
+    const turns = await turnsDuring(async () => {
+      expect(await all(diff(forest.nodes, a, b))).toEqual([])
+    })
+    expect(turns).toBeGreaterThanOrEqual(Math.floor(nodes / 32))
   })
 })
 

@@ -124,3 +124,17 @@ export async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
   for await (const item of items) found.push(item)
   return found
 }
+
+/** How many turns of the event loop there were while the work went on. */
+export async function turnsDuring(work: () => Promise<void>): Promise<number> {
+  let turns = 0
+  let ended = false
+  const count = (): void => {
+    turns += 1
+    if (!ended) setImmediate(count)
+  }
+  setImmediate(count)
+  await work()
+  ended = true
+  return turns
+}

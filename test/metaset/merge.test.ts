@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import type { Key } from '../../src/metaset/key.ts'
 import { type Conflict, conflicts, merge } from '../../src/metaset/merge.ts'
 import { EMPTY_TREE } from '../../src/metaset/tree.ts'
-import { all, entry, Forest, numbered, sorted } from './memory-nodes.ts'
+import { all, entry, Forest, numbered, sorted, turnsDuring } from './memory-nodes.ts'
 import { applied, editsOf, shapes, stepsOf } from './universe.ts'
 
 type Lines = ReadonlyMap<Key, Buffer>
@@ -89,6 +89,17 @@ describe('the conflicts of a stage', () => {
     forest.nodes.reads = 0
     expect(await all(conflicts(forest.nodes, base, base, sorted(numbered(50))))).toEqual([])
     expect(forest.nodes.reads).toBe(0)
+  })
+
+  it('leave the event loop its turns, even where there are none', async () => {
+    const forest = new Forest()
+    const lines = numbered(10_000)
+    const base = await forest.plant(new Map(lines))
+    const head = await forest.edit(base, sorted([entry('zebra', '1.0.0')]))
+    const turns = await turnsDuring(async () => {
+      expect(await all(conflicts(forest.nodes, base, head, sorted(lines)))).toEqual([])
+    })
+    expect(turns).toBeGreaterThanOrEqual(10_000 / 1_000)
   })
 
   it('are found where there was no channel before', async () => {

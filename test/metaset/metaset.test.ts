@@ -3,6 +3,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import {
+  channelIn,
   decodeMetaset,
   emptyChannel,
   emptyMetaset,
@@ -35,6 +36,15 @@ describe('a metaset', () => {
     expect(encodeMetaset(turned)).toEqual(encodeMetaset(FULL))
   })
 
+  it('has channels by any name that is one, and by no other that objects have members of', () => {
+    const constructed: Metaset = { ...FULL, channels: { constructor: emptyChannel('semver') } }
+    expect(channelIn(decodeMetaset(encodeMetaset(constructed)), 'constructor')).toEqual(
+      emptyChannel('semver'),
+    )
+    for (const name of ['constructor', '__proto__', 'toString', 'hasOwnProperty'])
+      expect(channelIn(FULL, name)).toBeUndefined()
+  })
+
   it('is these bytes when it is empty', () => {
     expect(encodeMetaset(emptyMetaset(SALT)).toString()).toBe(`{"channels":{},"salt":"${SALT}","v":1}`)
   })
@@ -47,6 +57,7 @@ describe('a metaset', () => {
     ['no salt', { v: 1, channels: {} }],
     ['a salt that is none', { ...FULL, salt: 'abc' }],
     ['no channels', { v: 1, salt: SALT }],
+    ['a channel that would be the prototype of all', { ...FULL, channels: { ['__proto__']: channel } }],
     ['a channel name that is none', { ...FULL, channels: { 'Not a channel': channel } }],
     ['a channel with a member that is not known', { ...FULL, channels: { a: { ...channel, views: {} } } }],
     ['a channel without a format', { ...FULL, channels: { a: { ...channel, format: undefined } } }],

@@ -17,6 +17,7 @@ import {
 import { instantOf } from '../../src/model/instant.ts'
 import { fixture, type Refused } from './fixture.ts'
 import { outcomeOf, refusalOf } from './refusal.ts'
+import { texts } from './texts.ts'
 
 interface GoldenRecord {
   readonly what: string
@@ -43,8 +44,8 @@ const records: fc.Arbitrary<GenerationRecord> = fc.record(
     parentDigest: fc.option(digests),
     metaset: digests,
     created: fc.nat(253_402_300_799_999).map(instantOf),
-    publisher: fc.string({ unit: 'binary' }),
-    message: fc.string({ unit: 'binary' }),
+    publisher: texts,
+    message: texts,
     rollbackOf: gids,
   },
   {

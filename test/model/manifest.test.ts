@@ -72,7 +72,11 @@ describe('the one form of a manifest', () => {
   it('is the same for a value at hand as for its text', () => {
     fc.assert(
       fc.property(manifests, (manifest) => {
-        expect(encodeManifest(manifest, semverOrder)).toEqual(parsed(manifest))
+        const { bytes, digest } = encodeManifest(manifest, semverOrder)
+        expect([bytes.toString(), digest]).toEqual([
+          parsed(manifest).bytes.toString(),
+          parsed(manifest).digest,
+        ])
       }),
     )
   })

@@ -1,10 +1,11 @@
 /** Manifests for tests: a small one to change, any one for properties, and its text said in many ways. */
 import fc from 'fast-check'
-import { digestOf } from '../../src/model/digest.ts'
+import { type Digest, digestOf } from '../../src/model/digest.ts'
 import { type EncodedManifest, parseManifest } from '../../src/model/manifest.ts'
 import { semverOrder } from '../../src/model/version.ts'
+import { characters, texts } from './texts.ts'
 
-export const DIGEST = digestOf('one')
+export const DIGEST: Digest = digestOf('one')
 
 /** What a publisher sends, before anybody has checked it. */
 export type Sent = Readonly<Record<string, unknown>>
@@ -80,7 +81,7 @@ const files = paths.chain((chosen) =>
   ),
 )
 
-const values = fc.jsonValue({ maxDepth: 3, stringUnit: 'binary' })
+const values = fc.jsonValue({ maxDepth: 3, stringUnit: characters })
 
 /** Any manifest that is accepted, as a publisher may send it: members and files in no order. */
 export const manifests: fc.Arbitrary<Sent> = fc.record(
@@ -88,7 +89,7 @@ export const manifests: fc.Arbitrary<Sent> = fc.record(
     name: names,
     version: versions,
     files,
-    summary: fc.string({ unit: 'binary', maxLength: 30 }),
+    summary: texts,
     dependencies: membersOf(fc.constantFrom('*', '^1.2.0', '>=1.0.0 <2.0.0', '1.x || 2.x', '')),
     annotations: membersOf(values),
     published: fc.constantFrom('2026-11-22T04:22:08.000Z', '2026-11-22T04:22:08+01:00'),

@@ -6,6 +6,7 @@ import { LIMITS } from '../../src/model/limits.ts'
 import { clip, compareUtf8, parseChannelName, parseFilePath, parseReleaseName } from '../../src/model/name.ts'
 import { fixture, type Refused } from './fixture.ts'
 import { outcomeOf, refusalOf } from './refusal.ts'
+import { texts } from './texts.ts'
 
 const golden = fixture<{
   channels: string[]
@@ -18,7 +19,7 @@ const golden = fixture<{
 
 /** Text that comes near to a path: its pieces are what the rules are about. */
 const nearPaths = fc.oneof(
-  fc.string({ unit: 'binary' }),
+  texts,
   fc
     .array(fc.constantFrom('a', 'é', 'e', '\u0301', '.', '..', '/', '\\', '\0', ' ', '\ud800', '%2e', '~'), {
       maxLength: 8,
@@ -41,9 +42,14 @@ describe('a channel', () => {
 
   it('has a name that needs no encoding anywhere', () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom(...'az09._-A/%* \0é') }), (text) => {
-        if (isAccepted(parseChannelName, text)) expect(encodeURIComponent(text)).toBe(text)
-      }),
+      fc.property(
+        fc.string({
+          unit: fc.constantFrom('a', 'z', '0', '9', '.', '_', '-', 'A', '/', '%', '*', ' ', '\0', 'é'),
+        }),
+        (text) => {
+          if (isAccepted(parseChannelName, text)) expect(encodeURIComponent(text)).toBe(text)
+        },
+      ),
       { numRuns: 1000 },
     )
   })
@@ -111,7 +117,7 @@ describe('the order of UTF-8', () => {
 
   it('is the order of code points', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), (a, b) => {
+      fc.property(texts, texts, (a, b) => {
         const [one, other] = [Array.from(a, codePoint), Array.from(b, codePoint)]
         const first = one.findIndex((point, at) => point !== other[at])
         const expected = first === -1 ? one.length - other.length : (one[first] ?? 0) - (other[first] ?? -1)

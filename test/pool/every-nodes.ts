@@ -11,7 +11,8 @@ import { describe, expect, it } from 'vitest'
 import { type Digest, digestOf } from '../../src/model/digest.ts'
 import type { Nodes, PlainNode } from '../../src/pool/pool.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { listed, someBytes } from './bytes.ts'
+import { listed } from './bytes.ts'
+import { manyNodes, nodeOf } from './texts.ts'
 
 export interface NodesAtHand extends AsyncDisposable {
   readonly nodes: Nodes
@@ -113,22 +114,6 @@ export function everyNodes(name: string, open: () => Promise<NodesAtHand>): void
       await expect(listed(hand.nodes.list())).resolves.toEqual(stored)
       await expect(listed(hand.nodes.list(stored[299]?.digest))).resolves.toEqual(stored.slice(300))
     })
-  })
-}
-
-export function nodeOf(text: string): PlainNode {
-  const bytes = Buffer.from(text)
-  return { digest: digestOf(bytes), bytes }
-}
-
-/** Like leaves: lines with a digest in each, 1 to 20 KB. */
-export function manyNodes(count: number): readonly PlainNode[] {
-  return Array.from({ length: count }, (_, at) => {
-    const lines = Array.from({ length: 5 + ((at * 7) % 90) }, (_line, line) => {
-      const manifest = digestOf(someBytes(8, `${at} ${line}`))
-      return JSON.stringify({ name: `package-${at}`, version: `1.${line}.0`, manifest, size: at * line })
-    })
-    return nodeOf(`${lines.join('\n')}\n`)
   })
 }
 

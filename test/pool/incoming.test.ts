@@ -1,8 +1,7 @@
 /**
  * Every `Incoming` there is keeps its promises.
  */
-import { MemoryIncoming } from '../../src/pool/memory-incoming.ts'
-import { MemoryPool } from '../../src/pool/memory-pool.ts'
+import { openMemoryStore } from '../../src/pool/memory-pool.ts'
 import { realClock } from '../support/real-world.ts'
 import { StoreAtHand } from './disk-store.ts'
 import { everyIncoming, type IncomingAtHand } from './every-incoming.ts'
@@ -22,11 +21,6 @@ everyIncoming('a DiskIncoming', async (): Promise<IncomingAtHand> => {
 })
 
 everyIncoming('a MemoryIncoming', async (): Promise<IncomingAtHand> => {
-  const pool = new MemoryPool()
-  return {
-    incoming: new MemoryIncoming(pool, realClock),
-    pool,
-    restart: async () => undefined,
-    [Symbol.asyncDispose]: async () => undefined,
-  }
+  const { incoming, pool } = openMemoryStore(realClock)
+  return { incoming, pool, restart: async () => undefined, [Symbol.asyncDispose]: async () => undefined }
 })

@@ -67,6 +67,7 @@ describe('an upload', () => {
     expect(await claim(half, { bytes: RESERVE / 2 + 1, rows: true })).toBe('refused')
     expect(await claim(half, { bytes: 1 })).toBe('refused')
     half.free = { ...half.free, bytes: RESERVE / 2 - 1 }
+    half.clock.advance(1_000)
     expect(await claim(half, { bytes: 1, rows: true })).toBe('refused')
   })
 })

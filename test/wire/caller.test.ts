@@ -177,6 +177,7 @@ describe('a node that puts a request off', () => {
     expect(await caller.json(Any, { path: '/' })).toEqual({ answer: 1 })
     expect(clock.slept).toEqual([2_000, 3_000])
     expect(depot.asked.map(({ connection }) => connection)).toEqual([1, 2, 3])
+    expect(depot.asked.map(({ headers }) => headers.connection)).toEqual(['keep-alive', 'close', 'close'])
   })
 
   it('is given a minute, and then its own words are the failure', async () => {

@@ -30,6 +30,7 @@ describe('lines of JSON', () => {
         const text = values.map((value) => `${JSON.stringify(value)}\n`).join('')
         expect(await read(text, cuts)).toEqual(values)
       }),
+      { numRuns: 40 },
     )
   })
 

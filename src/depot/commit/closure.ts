@@ -41,7 +41,7 @@ export async function missingBlobs(parts: ClosureParts, stage: Stage): Promise<r
     const candidates = page.filter((wanted) => absent.has(wanted.digest))
     // A manifest that was staged and then replaced may still want blobs that nobody needs any more.
     if (candidates.length > 0) staged ??= stagedManifests(parts, stage)
-    missing.push(...candidates.filter((wanted) => staged?.has(wanted.manifest)))
+    missing.push(...candidates.filter((wanted) => staged?.has(wanted.manifest) === true))
     if (page.length < PAGE || missing.length >= LIMITS.missingListed)
       return missing.slice(0, LIMITS.missingListed)
   }

@@ -29,7 +29,9 @@ import { Turns } from './turns.ts'
 
 export interface CommitParts extends PlanParts {
   readonly ledger: Ledger
-  readonly pool: Pick<Pool, 'put' | 'open' | 'absent'>
+  readonly pool: Pick<Pool, 'open' | 'absent'>
+  /** The same pool, which may take from the reserve of a full disk: what is committed was let in before. */
+  readonly reserve: Pick<Pool, 'put'>
   readonly views: Views
   readonly head: Head
   readonly clock: Clock
@@ -66,7 +68,7 @@ export class Commits {
     if (again !== undefined) return again
     await demandBlobs(this.#parts, stage)
     const planned = wish.onlyOn === undefined ? await this.#plan(stage) : undefined
-    return this.#turns.take(async () => {
+    return await this.#turns.take(async () => {
       const current = this.#parts.ledger.stages.get(stage.id) ?? stage
       const earlier = this.#repeated(actor, current, wish)
       if (earlier !== undefined) return earlier
@@ -75,7 +77,7 @@ export class Commits {
       const isFresh = planned?.on === this.#parts.head.now() && planned.revision === current.revision
       if (!isFresh) await demandBlobs(this.#parts, current)
       const { metaset } = isFresh ? planned : await this.#plan(current)
-      return this.#apply(metaset, {
+      return await this.#apply(metaset, {
         message: wish.message ?? current.message,
         publisher: actor.label,
         stage: current,
@@ -92,10 +94,10 @@ export class Commits {
   /** A new generation with the channels of an old one (PROTOCOL §9). Needs `admin`, which the caller has checked. */
   async rollback(actor: Actor, to: Generation, message: string): Promise<Outcome> {
     const target = await this.#parts.views.of(to)
-    return this.#turns.take(async () => {
+    return await this.#turns.take(async () => {
       const head = this.#parts.head.now()
       const current = await this.#parts.views.of(head)
-      return this.#apply(rollbackMetaset(current.metaset, target.metaset), {
+      return await this.#apply(rollbackMetaset(current.metaset, target.metaset), {
         message,
         publisher: actor.label,
         rollbackOf: head.gid,
@@ -135,15 +137,16 @@ export class Commits {
   }
 
   async #apply(metaset: Metaset, wish: ApplyWish): Promise<Outcome> {
-    const { head, ledger, pool, views } = this.#parts
+    const { head, ledger, reserve, views } = this.#parts
     const parent = head.now()
     const bytes = encodeMetaset(metaset)
     const digest = digestOf(bytes)
     if (digest === parent.record.metaset && wish.rollbackOf === undefined) {
-      if (wish.stage !== undefined) await ledger.stages.close(wish.stage.id, 'committed', parent.gid)
+      if (wish.stage !== undefined)
+        await ledger.stages.close(wish.stage.id, 'committed', parent.gid, wish.stage.revision)
       return { generation: parent, changed: false }
     }
-    await pool.put(bytes, { digest })
+    await reserve.put(bytes, { digest })
     const flip = this.#flipOf(parent, digest, wish)
     const generation = await ledger.generations.flip(flip)
     views.keep(generation.gid, metaset)

@@ -12,7 +12,7 @@ import { edit } from '../../metaset/edit.ts'
 import { type Key, partsOfKey } from '../../metaset/key.ts'
 import type { OnEdit } from '../../metaset/level-editor.ts'
 import { conflicts as conflictsWith } from '../../metaset/merge.ts'
-import { type Channel, emptyChannel, type Metaset } from '../../metaset/metaset.ts'
+import { type Channel, channelIn, emptyChannel, type Metaset } from '../../metaset/metaset.ts'
 import type { NodeReader } from '../../metaset/node.ts'
 import { encodeBound, encodeRelease } from '../../metaset/release.ts'
 import type { Edit } from '../../metaset/source.ts'
@@ -45,16 +45,16 @@ export interface PlanInput {
 export async function planStage(parts: PlanParts, { stage, base, head }: PlanInput): Promise<Metaset> {
   const conflicts = new Conflicts()
   const writer = new NodeWriter(parts.nodes)
-  const channels: Record<string, Channel> = { ...head.channels }
+  const channels = new Map(Object.entries(head.channels))
   for (const name of channelsOf(parts.changes, stage.id)) {
     const planner = new ChannelPlanner(parts, { stage, head, name, conflicts, writer })
-    channels[name] = await planner.plan(base.channels[name], head.channels[name])
+    channels.set(name, await planner.plan(channelIn(base, name), channelIn(head, name)))
   }
-  if (Object.keys(channels).length > LIMITS.channels)
+  if (channels.size > LIMITS.channels)
     throw failure('limit-exceeded', { what: 'channels', limit: LIMITS.channels })
   await writer.flush()
   conflicts.refuse()
-  return { ...head, channels }
+  return { ...head, channels: Object.fromEntries(channels) }
 }
 
 interface ChannelInput {
@@ -103,9 +103,8 @@ class ChannelPlanner {
     before: Channel | undefined,
     now: Channel | undefined,
   ): void {
-    const wasThere = before !== undefined && before.settings.dropped !== true
-    const isThere = now !== undefined && now.settings.dropped !== true
-    if (wasThere && !isThere) this.#conflict('deleted')
+    const isThere = isOffered(now)
+    if (isOffered(before) && !isThere) this.#conflict('deleted')
     else if (change !== undefined && isThere && !sameSettings(before, now)) this.#conflict('settings')
     else if (change === undefined && now?.settings.frozen === true) this.#conflict('frozen')
   }
@@ -123,7 +122,7 @@ class ChannelPlanner {
   async #edit(tree: Tree, edits: Iterable<Edit>, onEdit?: OnEdit): Promise<Tree> {
     const { reader, clock } = this.#parts
     const { head, writer } = this.#input
-    return edit(reader, tree, edits, {
+    return await edit(reader, tree, edits, {
       salt: head.salt,
       sink: writer,
       slices: slices(clock),
@@ -153,6 +152,10 @@ class ChannelPlanner {
       reason,
     })
   }
+}
+
+function isOffered(channel: Channel | undefined): boolean {
+  return channel !== undefined && channel.settings.dropped !== true
 }
 
 function sameSettings(a: Channel | undefined, b: Channel | undefined): boolean {

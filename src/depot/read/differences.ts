@@ -25,21 +25,24 @@ export async function* differencesOf(
   const from = before?.releases ?? EMPTY_TREE
   const to = after?.releases ?? EMPTY_TREE
   for await (const entry of diff(reader, from, to)) {
-    const was = entry.before && decodeRelease(entry.before)
-    const is = entry.after && decodeRelease(entry.after)
-    if (is === undefined && was !== undefined) yield { op: 'removed', ...was }
-    else if (is !== undefined && was === undefined) yield { op: 'added', ...is }
-    else if (is !== undefined && was !== undefined)
-      yield { op: 'changed', ...is, ...(was.manifest === is.manifest ? {} : { was: was.manifest }) }
+    const difference = differenceOf(
+      entry.before && decodeRelease(entry.before),
+      entry.after && decodeRelease(entry.after),
+    )
+    if (difference !== undefined) yield difference
   }
+}
+
+function differenceOf(was: Release | undefined, is: Release | undefined): Difference | undefined {
+  if (is === undefined) return was && { op: 'removed', ...was }
+  if (was === undefined) return { op: 'added', ...is }
+  return { op: 'changed', ...is, ...(was.manifest === is.manifest ? {} : { was: was.manifest }) }
 }
 
 /** The channels that differ, in order. */
 export function channelsThatDiffer(before: View, after: View): readonly string[] {
   const names = new Set([...Object.keys(before.metaset.channels), ...Object.keys(after.metaset.channels)])
   return [...names]
-    .filter(
-      (name) => before.metaset.channels[name]?.releases.root !== after.metaset.channels[name]?.releases.root,
-    )
+    .filter((name) => before.known(name)?.releases.root !== after.known(name)?.releases.root)
     .sort()
 }

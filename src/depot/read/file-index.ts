@@ -11,6 +11,7 @@ import { failure } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
 import type { Manifest, ManifestFile } from '../../model/manifest.ts'
 import { slices } from '../../model/slice.ts'
+import type { Soon } from '../../model/soon.ts'
 import type { Clock } from '../../model/world.ts'
 import type { Blob, Derived, Pool } from '../../pool/pool.ts'
 import { type Examine, type ExaminedManifest, PARSED_MANIFEST_BYTES, rowsIn } from './examine.ts'
@@ -40,9 +41,12 @@ export class FileIndex {
   }
 
   /** The file at `path` in the release that `manifest` describes; undefined when there is none. */
-  async find(manifest: Digest, path: string): Promise<ManifestFile | undefined> {
+  find(manifest: Digest, path: string): Soon<ManifestFile | undefined> {
     const parsed = this.#parsed.get(manifest)
-    if (parsed !== undefined) return parsed.get(path)
+    return parsed === undefined ? this.#findUnparsed(manifest, path) : parsed.get(path)
+  }
+
+  async #findUnparsed(manifest: Digest, path: string): Promise<ManifestFile | undefined> {
     if (this.#derived.get(markOf(manifest)) === undefined) {
       const blob = await this.#pool.open(manifest)
       if (blob === undefined) throw failure('blob-unavailable', { digest: manifest })
@@ -71,7 +75,8 @@ export class FileIndex {
   }
 
   #look(manifest: Digest, path: string): ManifestFile | undefined {
-    if (Buffer.byteLength(path) > LIMITS.pathBytes) return undefined
+    // No path is empty, and the row of an empty one is the mark.
+    if (path === '' || Buffer.byteLength(path) > LIMITS.pathBytes) return undefined
     const row = this.#derived.get(rowKeyOf(manifest, Buffer.from(path)))
     return row && (JSON.parse(Buffer.from(row).toString()) as ManifestFile)
   }

@@ -4,7 +4,7 @@
 import type { Ledger } from '../../ledger/ledger.ts'
 import { failure } from '../../model/errors.ts'
 import { type Generation, isGid } from '../../model/generation.ts'
-import { epochOf } from '../../model/instant.ts'
+import { epochOf, parseInstant } from '../../model/instant.ts'
 import { clip } from '../../model/name.ts'
 import { resolveGeneration } from '../freshness.ts'
 import type { Head } from '../head.ts'
@@ -16,21 +16,36 @@ export interface FindParts {
 
 const NUMBER = /^g?(0|[1-9]\d{0,14})$/
 
-/** A moment gives the newest generation at or before it. Fails with `not-found`, or as `resolveGeneration` does. */
+/**
+ * A moment gives the newest generation at or before it. Nothing is found that is newer than the head that is handed in,
+ * so that under a pin the answer is the same for ever. Fails with `not-found`, or as `resolveGeneration` does.
+ */
 export function findGeneration({ head, generations }: FindParts, ref: string): Generation {
-  if (ref === 'head') return head.now()
-  if (isGid(ref)) return resolveGeneration(generations, head.now(), { pin: ref })
+  const newest = head.now()
+  if (ref === 'head') return newest
+  const found = isGid(ref)
+    ? resolveGeneration(generations, newest, { pin: ref })
+    : byNumberOrTime(generations, newest, ref)
+  if (found === undefined || found.record.number > newest.record.number)
+    throw failure('not-found', { what: `generation ${clip(ref)}` })
+  return found
+}
+
+function byNumberOrTime(
+  generations: Pick<Ledger['generations'], 'list'>,
+  newest: Generation,
+  ref: string,
+): Generation | undefined {
   const number = NUMBER.exec(ref)?.[1]
+  if (number !== undefined) {
+    const [found] = generations.list({ kind: 'number', atMost: Number(number) }, 1)
+    return found?.record.number === Number(number) ? found : undefined
+  }
   const epochMs = epochOf(ref)
-  if (number === undefined && epochMs === undefined)
+  if (epochMs === undefined)
     throw failure('bad-request', {
       reason: `"${clip(ref)}" is not a generation: a gid, a number, an RFC 3339 time, or head`,
     })
-  const [found] =
-    number === undefined
-      ? generations.list({ kind: 'time', atMostMs: epochMs ?? 0 }, 1)
-      : generations.list({ kind: 'number', atMost: Number(number) }, 1)
-  const isIt = number === undefined || found?.record.number === Number(number)
-  if (found === undefined || !isIt) throw failure('not-found', { what: `generation ${clip(ref)}` })
-  return found
+  if (epochMs >= parseInstant(newest.record.created)) return newest
+  return generations.list({ kind: 'time', atMostMs: epochMs }, 1)[0]
 }

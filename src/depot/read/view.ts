@@ -4,7 +4,7 @@
  */
 import { type Format, formatOf } from '../../format/format.ts'
 import { keyOf } from '../../metaset/key.ts'
-import type { Channel, Metaset } from '../../metaset/metaset.ts'
+import { type Channel, channelIn, type Metaset } from '../../metaset/metaset.ts'
 import type { NodeReader } from '../../metaset/node.ts'
 import { entriesOfName, lookup } from '../../metaset/read.ts'
 import { decodeRelease, type Release } from '../../metaset/release.ts'
@@ -12,6 +12,7 @@ import { failure } from '../../model/errors.ts'
 import type { Gid } from '../../model/generation.ts'
 import type { ManifestFile } from '../../model/manifest.ts'
 import { clip } from '../../model/name.ts'
+import { after, type Soon } from '../../model/soon.ts'
 import type { FileIndex } from './file-index.ts'
 
 /** What a view reads from; the same for all views of a depot. */
@@ -39,16 +40,22 @@ export class View {
 
   /** Fails with `not-found`. */
   channel(name: string): Channel {
-    const channel = Object.hasOwn(this.metaset.channels, name) ? this.metaset.channels[name] : undefined
+    const channel = this.known(name)
     if (channel === undefined || channel.settings.dropped === true)
       throw failure('not-found', { what: `channel ${clip(name)}` })
     return channel
   }
 
+  /** A channel that is there, or was once. */
+  known(name: string): Channel | undefined {
+    return channelIn(this.metaset, name)
+  }
+
   /** The names of its channels, in order. */
   channelNames(): readonly string[] {
-    return Object.keys(this.metaset.channels)
-      .filter((name) => this.metaset.channels[name]?.settings.dropped !== true)
+    return Object.entries(this.metaset.channels)
+      .filter(([, { settings }]) => settings.dropped !== true)
+      .map(([name]) => name)
       .sort()
   }
 
@@ -56,18 +63,14 @@ export class View {
     return formatOf(this.channel(channel).format)
   }
 
-  /** The line of the catalog. Fails with `not-found`. */
-  async release(wish: Wish): Promise<Release> {
-    const line = await lookup(
-      this.#sources.nodes,
-      this.channel(wish.channel).releases,
-      keyOf(wish.name, wish.version),
-    )
-    if (line === undefined)
-      throw failure('not-found', {
-        what: `release ${clip(wish.name)} ${clip(wish.version)} in channel ${wish.channel}`,
-      })
-    return decodeRelease(line)
+  /** The line of the catalog, at once when it is at hand. Fails with `not-found`. */
+  release(wish: Wish): Soon<Release> {
+    const { releases } = this.channel(wish.channel)
+    return after(lookup(this.#sources.nodes, releases, keyOf(wish.name, wish.version)), (line) => {
+      if (line !== undefined) return decodeRelease(line)
+      const what = `release ${clip(wish.name)} ${clip(wish.version)} in channel ${wish.channel}`
+      throw failure('not-found', { what })
+    })
   }
 
   /** Every version of one name, in the order of the tree. */
@@ -76,14 +79,13 @@ export class View {
       yield decodeRelease(line)
   }
 
-  /** Fails with `not-found`. */
-  async file(wish: Wish, path: string): Promise<ManifestFile> {
-    const { manifest } = await this.release(wish)
-    const file = await this.#sources.files.find(manifest, path)
-    if (file === undefined)
-      throw failure('not-found', {
-        what: `file ${clip(path)} in ${wish.name} ${wish.version} of channel ${wish.channel}`,
-      })
-    return file
+  /** At once when it is at hand. Fails with `not-found`. */
+  file(wish: Wish, path: string): Soon<ManifestFile> {
+    const found = after(this.release(wish), ({ manifest }) => this.#sources.files.find(manifest, path))
+    return after(found, (file) => {
+      if (file !== undefined) return file
+      const what = `file ${clip(path)} in ${wish.name} ${wish.version} of channel ${wish.channel}`
+      throw failure('not-found', { what })
+    })
   }
 }

@@ -17,7 +17,7 @@ export interface BlobParts {
   readonly ledger: Pick<Ledger, 'blobs'>
   readonly pool: Pick<Pool, 'putAll' | 'absent'>
   readonly incoming: Incoming
-  readonly access: Pick<Access, 'use' | 'afford'>
+  readonly access: Pick<Access, 'use' | 'afford' | 'left'>
   readonly room: Room
 }
 
@@ -38,6 +38,7 @@ export type UploadOutcome =
 
 export class StageBlobs {
   readonly #parts: BlobParts
+  #uploading = 0
 
   constructor(parts: BlobParts) {
     this.#parts = parts
@@ -70,7 +71,7 @@ export class StageBlobs {
       actor.id,
       blobs.reduce((sum, blob) => sum + blob.bytes.length, 0),
     )
-    return pool.putAll(
+    return await pool.putAll(
       blobs.map((blob) => blob.bytes),
       digests,
     )
@@ -78,7 +79,7 @@ export class StageBlobs {
 
   /** Bytes of an upload that are here; undefined when none is under way. */
   async offset(stage: Stage, digest: Digest): Promise<number | undefined> {
-    return this.#parts.incoming.offset(uploadId(stage.id, hexOf(digest)))
+    return await this.#parts.incoming.offset(uploadId(stage.id, hexOf(digest)))
   }
 
   /** Whether the blob is in the depot, whoever brought it. */
@@ -89,16 +90,25 @@ export class StageBlobs {
 
   /**
    * Takes a part of a blob, or all of it. Fails with `offset-mismatch`, `upload-busy`, `digest-mismatch`,
-   * `limit-exceeded`, `quota-exceeded` or `disk-full`.
+   * `limit-exceeded`, `quota-exceeded` or `disk-full`, or `hold-limit` when too many are under way.
    */
   async upload(actor: Actor, stage: Stage, part: UploadPart): Promise<UploadOutcome> {
+    if (this.#uploading >= LIMITS.parallelUploads)
+      throw failure('hold-limit', { limit: LIMITS.parallelUploads })
+    this.#uploading += 1
+    try {
+      return await this.#take(actor, stage, part)
+    } finally {
+      this.#uploading -= 1
+    }
+  }
+
+  async #take(actor: Actor, stage: Stage, part: UploadPart): Promise<UploadOutcome> {
     const { ledger, incoming, access } = this.#parts
     const id = uploadId(stage.id, hexOf(part.digest))
     await ledger.blobs.lease(stage.id, [part.digest])
-    const size = Math.min(part.size ?? LIMITS.blobBytes, LIMITS.blobBytes)
     if (part.size !== undefined) access.afford(actor.id, part.size - part.offset)
-    const offset = await incoming.append(id, part.offset, part.bytes, size)
-    await access.use(actor.id, offset - part.offset)
+    const offset = await this.#append(actor, id, part)
     if (!part.complete) return { kind: 'partial', offset }
     if (part.size !== undefined && offset < part.size)
       throw failure('bad-request', {
@@ -106,5 +116,29 @@ export class StageBlobs {
       })
     const stored = await incoming.finish(id, { digest: part.digest, size: offset })
     return { kind: 'stored', stored, fresh: true }
+  }
+
+  /** What came counts against the quota, also when the sender went away half-way, and no more than that is taken. */
+  async #append(actor: Actor, id: string, part: UploadPart): Promise<number> {
+    const { incoming, access } = this.#parts
+    const left = access.left(actor.id)
+    let came = 0
+    async function* counted(): AsyncGenerator<Uint8Array> {
+      for await (const piece of part.bytes) {
+        came += piece.length
+        if (came > left) access.afford(actor.id, came)
+        yield piece
+      }
+    }
+    try {
+      return await incoming.append(
+        id,
+        part.offset,
+        counted(),
+        Math.min(part.size ?? LIMITS.blobBytes, LIMITS.blobBytes),
+      )
+    } finally {
+      await access.use(actor.id, Math.min(came, left))
+    }
   }
 }

@@ -10,34 +10,22 @@ import { keyOf } from '../../metaset/key.ts'
 import type { NodeReader } from '../../metaset/node.ts'
 import { lookup } from '../../metaset/read.ts'
 import { decodeBound, type Release } from '../../metaset/release.ts'
-import type { Digest } from '../../model/digest.ts'
+import { EMPTY_TREE } from '../../metaset/tree.ts'
 import { failure } from '../../model/errors.ts'
-import { LIMITS } from '../../model/limits.ts'
 import { parseChannelName } from '../../model/name.ts'
 import { slices } from '../../model/slice.ts'
-import type { Clock } from '../../model/world.ts'
-import type { Pool } from '../../pool/pool.ts'
 import { type Actor, demand } from '../actor.ts'
-import { blobsIn, type Examine, type ExaminedManifest } from '../read/examine.ts'
-import type { FileIndex } from '../read/file-index.ts'
+import type { Examine, ExaminedManifest } from '../read/examine.ts'
 import type { View, Wish } from '../read/view.ts'
 import { CHANNEL_KEY, decodeChannelChange, decodeReleaseChange, encodeChange } from './change.ts'
+import { type KeepParts, keepManifests, type StagedManifest } from './keep-manifests.ts'
 
-export interface ReleaseParts {
+export interface ReleaseParts extends KeepParts {
   readonly ledger: Pick<Ledger, 'changes' | 'blobs'>
-  readonly pool: Pick<Pool, 'put' | 'putAll' | 'absent'>
   readonly nodes: NodeReader
-  readonly files: Pick<FileIndex, 'keep'>
   readonly examine: Examine
-  readonly clock: Clock
   /** The view of the head at this moment. */
   readonly head: () => Promise<View>
-}
-
-/** A manifest that was staged, and the blobs it names that are not in the depot yet. */
-export interface StagedManifest {
-  readonly manifest: Digest
-  readonly missing: readonly Digest[]
 }
 
 export class StageReleases {
@@ -75,7 +63,7 @@ export class StageReleases {
       examined.push(await this.#parts.examine(text))
       await pace.breathe()
     }
-    return this.#stage(actor, stage, channel, examined)
+    return await this.#stage(actor, stage, channel, examined)
   }
 
   /** Takes a release out of the channel. Fails with `not-found` when neither head nor stage has it. */
@@ -133,71 +121,23 @@ export class StageReleases {
       if (row !== undefined) rows.push(row)
       await pace.breathe()
     }
-    const staged = await this.#keepAll(stage, examined)
+    const staged = await keepManifests(this.#parts, stage.id, examined)
     await this.#parts.ledger.changes.write(stage.id, rows)
     return staged
   }
 
-  /** The blobs of the manifests, durable and leased, and what they want; before any row names them. */
-  async #keepAll(stage: Stage, examined: readonly ExaminedManifest[]): Promise<readonly StagedManifest[]> {
-    const { pool, ledger, files } = this.#parts
-    await ledger.blobs.lease(
-      stage.id,
-      examined.map((manifest) => manifest.digest),
-    )
-    const small = examined.filter((manifest) => manifest.bytes.length <= LIMITS.smallBlobBytes)
-    if (small.length > 0) await pool.putAll(small.map((manifest) => manifest.bytes))
-    for (const manifest of examined) {
-      if (manifest.bytes.length > LIMITS.smallBlobBytes) await pool.put(manifest.bytes)
-      await files.keep(manifest)
-    }
-    const staged: StagedManifest[] = []
-    for (const manifest of examined) staged.push(await this.#wantsOf(stage, manifest))
-    return staged
-  }
-
-  async #wantsOf(stage: Stage, manifest: ExaminedManifest): Promise<StagedManifest> {
-    const { pool, ledger } = this.#parts
-    const named = blobsIn(manifest)
-    await ledger.blobs.lease(
-      stage.id,
-      named.map((blob) => blob.digest),
-    )
-    const missing = await pool.absent(named)
-    if (missing.length > 0) {
-      const absent = new Set(missing)
-      await ledger.blobs.want(
-        stage.id,
-        manifest.digest,
-        named.filter((blob) => absent.has(blob.digest)),
-      )
-    }
-    return { manifest: manifest.digest, missing }
-  }
-
   /** The row that stages a manifest; none when the head offers just this already. Fails with `name-conflict`. */
   async #rowOf(view: View, channel: string, manifest: ExaminedManifest): Promise<ChangeRow | undefined> {
-    const { name, version, digest, size, summary, published } = manifest
+    const { name, version, digest } = manifest
     const key = keyOf(name, version)
-    const there = Object.hasOwn(view.metaset.channels, channel) ? view.metaset.channels[channel] : undefined
-    const line = there && (await lookup(this.#parts.nodes, there.bound, key))
+    const { bound: names, releases } = view.known(channel) ?? { bound: EMPTY_TREE, releases: EMPTY_TREE }
+    const line = await lookup(this.#parts.nodes, names, key)
     const bound = line && decodeBound(line).manifest
     if (bound !== undefined && bound !== digest)
       throw failure('name-conflict', { channel, name, version, bound, offered: digest })
-    const release: Release = {
-      name,
-      version,
-      manifest: digest,
-      size,
-      ...(summary === undefined ? {} : { summary }),
-      ...(published === undefined ? {} : { published }),
-    }
-    const offered = bound !== undefined && there && (await lookup(this.#parts.nodes, there.releases, key))
-    return {
-      channel,
-      key,
-      value: offered === undefined || offered === false ? encodeChange({ kind: 'line', release }) : undefined,
-    }
+    const isOffered = bound !== undefined && (await lookup(this.#parts.nodes, releases, key)) !== undefined
+    const value = isOffered ? undefined : encodeChange({ kind: 'line', release: releaseOf(manifest) })
+    return { channel, key, value }
   }
 
   /** The release as stage and head have it now. */
@@ -205,7 +145,7 @@ export class StageReleases {
     const view = await this.#writable(actor, stage, wish.channel)
     const staged = this.#parts.ledger.changes.get(stage.id, wish.channel, keyOf(wish.name, wish.version))
     const change = staged === undefined ? undefined : decodeReleaseChange(staged)
-    if (change === undefined) return view.release(wish)
+    if (change === undefined) return await view.release(wish)
     if (change.kind === 'line') return change.release
     throw failure('not-found', { what: `release ${wish.name} ${wish.version} in channel ${wish.channel}` })
   }
@@ -217,15 +157,24 @@ export class StageReleases {
     const view = await this.#parts.head()
     const staged = this.#parts.ledger.changes.get(stage.id, name, CHANNEL_KEY)
     const change = staged === undefined ? undefined : decodeChannelChange(staged)
-    const settings = Object.hasOwn(view.metaset.channels, name)
-      ? view.metaset.channels[name]?.settings
-      : undefined
-    const frozen = change?.kind === 'settings' ? change.frozen : settings?.frozen === true
+    const frozen = change?.kind === 'settings' ? change.frozen : view.known(name)?.settings.frozen === true
     if (frozen) throw failure('channel-frozen', { channel: name })
     return view
   }
 
   async #write(stage: Stage, channel: string, key: string, value: string): Promise<void> {
     await this.#parts.ledger.changes.write(stage.id, [{ channel, key, value }])
+  }
+}
+
+/** The line that the catalog will show of it. */
+function releaseOf({ name, version, digest, size, summary, published }: ExaminedManifest): Release {
+  return {
+    name,
+    version,
+    manifest: digest,
+    size,
+    ...(summary === undefined ? {} : { summary }),
+    ...(published === undefined ? {} : { published }),
   }
 }

@@ -9,7 +9,7 @@ import type { Generation, Gid } from '../../model/generation.ts'
 import { LIMITS } from '../../model/limits.ts'
 import type { Clock, Random } from '../../model/world.ts'
 import type { Incoming } from '../../pool/pool.ts'
-import { type Actor, isAdmin } from '../actor.ts'
+import { type Actor, demandPublisher, isAdmin } from '../actor.ts'
 
 export interface StageWish {
   readonly base: Generation
@@ -35,8 +35,9 @@ export class Stages {
     this.#parts = parts
   }
 
-  /** Fails with `limit-exceeded` when too many are open. */
+  /** For whoever may publish somewhere. Fails with `forbidden`, or `limit-exceeded` when too many are open. */
   async open(actor: Actor, wish: StageWish): Promise<Stage> {
+    demandPublisher(actor)
     const { ledger, clock, random, idleMs } = this.#parts
     if (ledger.stages.listOpen().length >= LIMITS.openStages)
       throw failure('limit-exceeded', { what: 'open stages', limit: LIMITS.openStages })
@@ -121,9 +122,4 @@ function stageOfUpload(id: string): StageId {
 
 function isOwn(actor: Actor, stage: Stage): boolean {
   return stage.owner === actor.id || stage.members.includes(actor.id) || isAdmin(actor)
-}
-
-/** Whether a committed stage answers a second commit, whoever's key it comes with (PROTOCOL §8). */
-export function outcomeOf(stage: Stage): Gid | undefined {
-  return stage.state === 'committed' ? stage.committed : undefined
 }

@@ -35,7 +35,7 @@ export function catalogRoute(server: FastifyInstance, parts: Parts, readingOf: R
       produces: [MEDIA.ndjson],
     },
     handler: async (request, reply) => {
-      const reading = await readingOf(request)
+      const reading = await readingOf(request, reply)
       reply.type(MEDIA.ndjson)
       if (request.query.since !== undefined)
         return sendChanges(parts, reading, { request, reply, since: request.query.since })
@@ -76,7 +76,7 @@ async function sendChanges(
   const { channel } = request.params as { readonly channel: string }
   const before = await viewSince(parts, reading, since)
   const now = reading.view.channel(channel)
-  const was = before.metaset.channels[channel]
+  const was = before.known(channel)
   const digest = digestOf(`${was?.releases.root ?? ''} ${now.releases.root}`)
   if (stampChanging(request, reply, { reading, digest })) return reply.code(304).send()
   if (request.method === 'HEAD') return reply.send()

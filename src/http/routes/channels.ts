@@ -19,7 +19,7 @@ export function channelRoutes(server: FastifyInstance, readingOf: ReadingOf): vo
       response: { 200: ChannelsBody },
     },
     handler: async (request, reply) => {
-      const reading = await readingOf(request)
+      const reading = await readingOf(request, reply)
       const { limit, after } = pageOf(request.query)
       const names = reading.view.channelNames().filter((name) => after === undefined || name > after)
       const channels = names.slice(0, limit).map((name) => bodyOf(reading.view, name))
@@ -37,7 +37,7 @@ export function channelRoutes(server: FastifyInstance, readingOf: ReadingOf): vo
     url: '/v1/channels/:channel',
     schema: { summary: 'One channel', tags: ['read'], response: { 200: ChannelSchema } },
     handler: async (request, reply) => {
-      const reading = await readingOf(request)
+      const reading = await readingOf(request, reply)
       return sendJson(request, reply, reading, bodyOf(reading.view, request.params.channel))
     },
   })

@@ -1,5 +1,6 @@
 /** `POST /v1/stages/{stage}/commit` and `POST /v1/rollback`: everything becomes true by one flip (K7). */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
 import type { Outcome } from '../../depot/commit/commit.ts'
 import type { Depot } from '../../depot/depot.ts'
 import { findGeneration } from '../../depot/read/find-generation.ts'
@@ -31,7 +32,7 @@ export function commitRoutes(server: FastifyInstance, parts: Parts, guard: Guard
       schema: {
         summary: 'Commit a stage: 201 with the new generation, 200 with the head when nothing changed',
         tags: ['publish'],
-        body: CommitSchema,
+        body: Type.Union([CommitSchema, Type.Null()]),
         response: { 200: GenerationBody, 201: GenerationBody },
       },
     },

@@ -18,6 +18,8 @@ export interface ControlParts {
 }
 
 const LOOPBACK = /^(?:::ffff:)?127\.|^::1$/
+/** What proxies add, each in its own way. */
+const FORWARDED = ['x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'forwarded', 'via']
 
 export function controlRoutes(
   server: FastifyInstance,
@@ -66,7 +68,8 @@ function demandMetrics(request: FastifyRequest, guard: Guard, metricsToken: stri
     return
   // The address of the connection itself, and nobody in between: a forwarded one can be forged.
   const isLocal =
-    LOOPBACK.test(request.socket.remoteAddress ?? '') && request.headers['x-forwarded-for'] === undefined
+    LOOPBACK.test(request.socket.remoteAddress ?? '') &&
+    !FORWARDED.some((name) => request.headers[name] !== undefined)
   if (metricsToken !== undefined || !isLocal) guard.admin(request)
 }
 

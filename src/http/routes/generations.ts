@@ -4,7 +4,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import type { Depot } from '../../depot/depot.ts'
-import { resolveGeneration } from '../../depot/freshness.ts'
 import { channelsThatDiffer, type Difference, differencesOf } from '../../depot/read/differences.ts'
 import { findGeneration } from '../../depot/read/find-generation.ts'
 import type { View } from '../../depot/read/view.ts'
@@ -15,8 +14,8 @@ import { LIMITS } from '../../model/limits.ts'
 import { HEADERS, MEDIA } from '../../wire/headers.ts'
 import { PATHS, pinned } from '../../wire/paths.ts'
 import { GenerationBody, GenerationsBody } from '../../wire/schemas.ts'
-import { type Reading, sendJson, stampChanging } from '../answer.ts'
-import { demandOf, type ReadingOf } from '../mounts.ts'
+import { type Reading, sendJson, stampAny, stampChanging } from '../answer.ts'
+import type { ReadingOf } from '../mounts.ts'
 import { ndjson } from '../ndjson.ts'
 import { type Page, PageQuery, pageOf } from '../page.ts'
 import { waitOf } from '../prefer.ts'
@@ -41,14 +40,14 @@ export function headRoute(server: FastifyInstance, parts: Parts, readingOf: Read
     },
     handler: async (request, reply) => {
       const { after } = request.query
-      if (after !== undefined) {
-        await readingOf(request)
-        const arrived = await watch(parts, request, reply, after)
-        if (!arrived) return reply.code(304).header('cache-control', 'no-store').send()
-      }
-      const reading = await readingOf(request)
-      const generation = resolveGeneration(parts.generations, parts.head.now(), demandOf(request))
-      return sendJson(request, reply, reading, generation)
+      const before = await readingOf(request, reply)
+      // Under a pin there is nothing to wait for.
+      if (after === undefined || before.mount !== 'head')
+        return sendJson(request, reply, before, newestOf(parts, before))
+      const arrived = await watch(parts, request, reply, after)
+      if (!arrived) return reply.code(304).header('cache-control', 'no-store').send()
+      const reading = await readingOf(request, reply)
+      return sendJson(request, reply, reading, newestOf(parts, reading))
     },
   })
 }
@@ -64,11 +63,12 @@ export function generationRoutes(server: FastifyInstance, parts: Parts, readingO
       response: { 200: GenerationsBody },
     },
     handler: async (request, reply) => {
-      const reading = await readingOf(request)
+      const reading = await readingOf(request, reply)
       const { limit, after } = pageOf(request.query)
-      const atMost = after === undefined ? numberOf(reading) : Number(after) - 1
-      if (!Number.isSafeInteger(atMost))
+      const newest = newestOf(parts, reading).record.number
+      if (after !== undefined && !/^\d{1,15}$/.test(after))
         throw failure('bad-request', { reason: 'after must be a generation number' })
+      const atMost = after === undefined ? newest : Math.min(newest, Number(after) - 1)
       const found = parts.generations.list({ kind: 'number', atMost }, limit + 1)
       const generations = found.slice(0, limit)
       const last = generations.at(-1)?.record.number
@@ -89,11 +89,15 @@ export function generationRoutes(server: FastifyInstance, parts: Parts, readingO
       response: { 200: GenerationBody },
     },
     handler: async (request, reply) => {
-      const reading = await readingOf(request)
-      return sendJson(request, reply, reading, findGeneration(parts, request.params.ref))
+      const reading = await readingOf(request, reply)
+      return sendJson(request, reply, reading, findGeneration(seenFrom(parts, reading), request.params.ref))
     },
   })
 
+  diffRoute(server, parts, readingOf)
+}
+
+function diffRoute(server: FastifyInstance, parts: Parts, readingOf: ReadingOf): void {
   server.route<{
     Params: { readonly ref: string; readonly other: string }
     Querystring: { readonly channel?: string }
@@ -109,13 +113,18 @@ export function generationRoutes(server: FastifyInstance, parts: Parts, readingO
     handler: async (request, reply) => {
       const { ref, other } = request.params
       const { channel } = request.query
-      const reading = await readingOf(request)
-      const before = await parts.views.of(findGeneration(parts, ref))
-      const after = await parts.views.of(findGeneration(parts, other))
-      const fixed: Reading = isGid(ref) && isGid(other) ? { ...reading, mount: 'pinned' } : reading
+      const reading = await readingOf(request, reply)
+      const seen = seenFrom(parts, reading)
+      const before = await parts.views.of(findGeneration(seen, ref))
+      const after = await parts.views.of(findGeneration(seen, other))
+      // Between two gids nothing ever changes, whatever the head is: cached like a pinned answer (DESIGN §7).
+      const isFixed = isGid(ref) && isGid(other) && reading.mount === 'head'
+      const fixed: Reading = isFixed ? { ...reading, mount: 'pinned' } : reading
       reply.type(MEDIA.ndjson)
       const digest = digestOf(`${before.gid} ${after.gid} ${channel ?? ''}`)
-      if (stampChanging(request, reply, { reading: fixed, digest })) return reply.code(304).send()
+      const isUnmodified = stampChanging(request, reply, { reading: fixed, digest })
+      if (isFixed) stampAny(reply)
+      if (isUnmodified) return reply.code(304).send()
       if (request.method === 'HEAD') return reply.send()
       return pump(reply, ndjson(differences(parts, before, after, channel), parts.clock))
     },
@@ -129,15 +138,11 @@ async function* differences(
   channel: string | undefined,
 ): AsyncGenerator<Difference & { readonly channel?: string }> {
   if (channel !== undefined) {
-    yield* differencesOf(reader, before.metaset.channels[channel], after.metaset.channels[channel])
+    yield* differencesOf(reader, before.known(channel), after.known(channel))
     return
   }
   for (const name of channelsThatDiffer(before, after))
-    for await (const difference of differencesOf(
-      reader,
-      before.metaset.channels[name],
-      after.metaset.channels[name],
-    ))
+    for await (const difference of differencesOf(reader, before.known(name), after.known(name)))
       yield { ...difference, channel: name }
 }
 
@@ -157,11 +162,19 @@ async function watch(
   reply.raw.once('close', onClose)
   const arrived: Generation | undefined = await head.after(seen, waitMs, gone.signal)
   reply.raw.off('close', onClose)
+  // Who was let go would ask again at once, on a connection that is about to be closed.
+  if (head.isClosing()) reply.header('connection', 'close')
   if (waitMs > 0) reply.header('preference-applied', `wait=${Math.ceil(waitMs / 1000)}`)
   reply.header(HEADERS.generation, head.now().gid)
   return arrived !== undefined
 }
 
-function numberOf({ view, head, mount }: Reading): number {
-  return mount === 'head' ? head.record.number : Number(/^g(\d+)/.exec(view.gid)?.[1])
+/** The newest generation that a request may see: the head, or the pinned one. */
+function newestOf({ generations }: Pick<Parts, 'generations'>, { view, head, mount }: Reading): Generation {
+  return mount === 'head' ? head : (generations.get(view.gid) ?? head)
+}
+
+function seenFrom(parts: Parts, reading: Reading): Parameters<typeof findGeneration>[0] {
+  const newest = newestOf(parts, reading)
+  return { generations: parts.generations, head: { now: () => newest } }
 }

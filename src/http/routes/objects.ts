@@ -4,14 +4,21 @@ import type { Depot } from '../../depot/depot.ts'
 import type { Blob, Pool } from '../../depot/types.ts'
 import { type Digest, digestOfHex } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
+import { after, type Soon } from '../../model/soon.ts'
 import { MEDIA } from '../../wire/headers.ts'
-import { cacheControlOfBlob, stampAny } from '../answer.ts'
+import { headersOfBlob } from '../answer.ts'
 import type { Guard } from '../guard.ts'
+import type { HotAnswers } from '../hot-answers.ts'
 import { sendBytes } from '../send-bytes.ts'
+
+/** What routes that send bytes take: the pool, and where their small answers are kept. */
+export interface BytesParts extends Pick<Depot, 'pool'> {
+  readonly hot: HotAnswers | undefined
+}
 
 export function objectRoute(
   server: FastifyInstance,
-  parts: Pick<Depot, 'pool' | 'nodes'>,
+  parts: BytesParts & Pick<Depot, 'nodes'>,
   guard: Guard,
 ): void {
   server.route<{ Params: { readonly hex: string } }>({
@@ -22,20 +29,24 @@ export function objectRoute(
       const isPrivate = guard.read(request)
       const digest = digestOfHex(request.params.hex)
       const blob = await findBlob(parts, digest)
-      stampAny(reply)
-      reply.header('cache-control', cacheControlOfBlob(isPrivate))
-      return sendBytes(request, reply, { digest, mediaType: MEDIA.bytes, open: async () => blob })
+      return sendBytes(request, reply, {
+        digest,
+        headers: headersOfBlob(isPrivate),
+        mediaType: MEDIA.bytes,
+        open: () => blob,
+        hot: parts.hot,
+      })
     },
   })
 }
 
 /** A blob that something in the depot names: if it is not here, that is not the client's mistake. */
-export function blobOf(pool: Pick<Pool, 'open'>, digest: Digest): () => Promise<Blob> {
-  return async () => {
-    const blob = await pool.open(digest)
-    if (blob === undefined) throw failure('blob-unavailable', { digest })
-    return blob
-  }
+export function blobOf(pool: Pick<Pool, 'open'>, digest: Digest): () => Soon<Blob> {
+  return () =>
+    after(pool.open(digest), (blob) => {
+      if (blob === undefined) throw failure('blob-unavailable', { digest })
+      return blob
+    })
 }
 
 /** Nodes of the trees are blobs too. Fails with `not-found`. */

@@ -4,20 +4,20 @@
  */
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
-import type { Depot } from '../../depot/depot.ts'
 import type { View, Wish } from '../../depot/read/view.ts'
 import type { Release } from '../../depot/types.ts'
 import { failure } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
+import { after } from '../../model/soon.ts'
 import type { Version } from '../../model/version.ts'
 import { MEDIA } from '../../wire/headers.ts'
 import { pinned, releasesPath } from '../../wire/paths.ts'
 import { ReleasesBody } from '../../wire/schemas.ts'
-import { cacheControlOf, sendJson, stampGeneration } from '../answer.ts'
+import { headersOfReading, sendJson } from '../answer.ts'
 import type { ReadingOf } from '../mounts.ts'
 import { type Page, PageQuery, pageOf } from '../page.ts'
 import { sendBytes } from '../send-bytes.ts'
-import { blobOf } from './objects.ts'
+import { type BytesParts, blobOf } from './objects.ts'
 
 interface Query extends Page {
   readonly range?: string
@@ -25,11 +25,7 @@ interface Query extends Page {
 
 const Range = Type.Object({ range: Type.Optional(Type.String({ maxLength: LIMITS.versionBytes })) })
 
-export function releaseRoutes(
-  server: FastifyInstance,
-  parts: Pick<Depot, 'pool'>,
-  readingOf: ReadingOf,
-): void {
+export function releaseRoutes(server: FastifyInstance, parts: BytesParts, readingOf: ReadingOf): void {
   server.route<{ Params: Omit<Wish, 'version'>; Querystring: Query }>({
     method: ['GET', 'HEAD'],
     url: '/v1/channels/:channel/manifests/:name',
@@ -40,7 +36,7 @@ export function releaseRoutes(
       response: { 200: ReleasesBody },
     },
     handler: async (request, reply) => {
-      const reading = await readingOf(request)
+      const reading = await readingOf(request, reply)
       const { channel, name } = request.params
       const { limit, after } = pageOf(request.query)
       const found = await versionsOf(reading.view, request.params, request.query.range)
@@ -64,18 +60,19 @@ export function releaseRoutes(
     method: ['GET', 'HEAD'],
     url: '/v1/channels/:channel/manifests/:name/:version',
     schema: { summary: 'A manifest', tags: ['read'], produces: [MEDIA.json] },
-    handler: async (request, reply) => {
-      const reading = await readingOf(request)
-      const { manifest } = await reading.view.release(request.params)
-      stampGeneration(reply, reading)
-      reply.header('cache-control', cacheControlOf(reading))
-      if (reading.mount === 'head') reply.header('content-location', pinned(reading.view.gid, request.url))
-      return sendBytes(request, reply, {
-        digest: manifest,
-        mediaType: MEDIA.json,
-        open: blobOf(parts.pool, manifest),
-      })
-    },
+    handler: (request, reply) =>
+      after(readingOf(request, reply), (reading) =>
+        after(reading.view.release(request.params), ({ manifest }) => {
+          const headers = headersOfReading(request, reading)
+          return sendBytes(request, reply, {
+            digest: manifest,
+            headers,
+            mediaType: MEDIA.json,
+            open: blobOf(parts.pool, manifest),
+            hot: parts.hot,
+          })
+        }),
+      ),
   })
 }
 

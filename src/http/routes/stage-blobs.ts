@@ -131,21 +131,27 @@ function stampUpload(reply: FastifyReply, offset: number, complete: boolean): Fa
 function partOf(request: FastifyRequest<{ Params: BlobParams }>): UploadPart {
   const isPatch = request.method === 'PATCH'
   if (isPatch) demandType(request, MEDIA.partial)
-  const complete = request.headers[HEADERS.uploadComplete] ?? '?1'
-  if (complete !== '?1' && complete !== '?0')
-    throw failure('bad-request', { reason: `${HEADERS.uploadComplete} must be ?1 or ?0` })
+  const complete = isComplete(request)
   const offset = isPatch ? countOf(request, HEADERS.uploadOffset) : 0
   if (offset === undefined) throw failure('bad-request', { reason: `a PATCH needs ${HEADERS.uploadOffset}` })
   const length = countOf(request, 'content-length')
   const whole = countOf(request, HEADERS.uploadLength)
-  const size = whole ?? (complete === '?1' && length !== undefined ? offset + length : undefined)
+  const size = whole ?? (complete && length !== undefined ? offset + length : undefined)
   return {
     digest: digestOfHex(request.params.hex),
     offset,
     bytes: bodyOf(request),
-    complete: complete === '?1',
+    complete,
     ...(size === undefined ? {} : { size }),
   }
+}
+
+/** Whether the upload ends with this request; it does where nothing is said. */
+function isComplete(request: FastifyRequest): boolean {
+  const text = request.headers[HEADERS.uploadComplete] ?? '?1'
+  if (text !== '?1' && text !== '?0')
+    throw failure('bad-request', { reason: `${HEADERS.uploadComplete} must be ?1 or ?0` })
+  return text === '?1'
 }
 
 function countOf(request: FastifyRequest, header: string): number | undefined {
@@ -157,9 +163,10 @@ function countOf(request: FastifyRequest, header: string): number | undefined {
   return count
 }
 
-/** The body as it comes; none at all is no bytes. */
+/** The body as it comes; none at all is no bytes. Who reads no further leaves it open, for the answer is to come yet. */
 function bodyOf(request: FastifyRequest): AsyncIterable<Uint8Array> {
-  return (request.body as Readable | undefined) ?? (request.raw as AsyncIterable<Uint8Array>)
+  const body = (request.body as Readable | undefined) ?? request.raw
+  return body.iterator({ destroyOnReturn: false })
 }
 
 function demandType(request: FastifyRequest, expected: string): void {

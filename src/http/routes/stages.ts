@@ -1,5 +1,6 @@
 /** `/v1/stages`: opening, showing and aborting stages (K6). */
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import Type from 'typebox'
 import { missingBlobs } from '../../depot/commit/closure.ts'
 import type { Depot } from '../../depot/depot.ts'
 import { resolveGeneration } from '../../depot/freshness.ts'
@@ -32,7 +33,7 @@ export function stageRoutes(server: FastifyInstance, parts: Parts, guard: Guard)
       schema: {
         summary: 'Open a stage',
         tags: ['publish'],
-        body: StageRequestSchema,
+        body: Type.Union([StageRequestSchema, Type.Null()]),
         response: { 201: StageSchema },
       },
     },

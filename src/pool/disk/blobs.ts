@@ -5,6 +5,7 @@
  */
 import type { Digest } from '../../model/digest.ts'
 import { LIMITS } from '../../model/limits.ts'
+import type { Soon } from '../../model/soon.ts'
 import type { Blob, Stored } from '../pool.ts'
 import type { Purpose } from '../room.ts'
 import type { LargeBlobs } from './large-blobs.ts'
@@ -43,8 +44,13 @@ export class Blobs {
     return blob.size <= LIMITS.smallBlobBytes ? this.#small.has(blob) : this.#large.has(blob)
   }
 
-  async open(digest: Digest): Promise<Blob | undefined> {
-    return this.#small.open(digest) ?? (await this.#large.open(digest))
+  /** A small blob at once. */
+  open(digest: Digest): Soon<Blob | undefined> {
+    try {
+      return this.#small.open(digest) ?? this.#large.open(digest)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** Whether every byte of a large blob is here as it should be. */

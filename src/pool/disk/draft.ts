@@ -6,40 +6,42 @@
 import { type Digest, type Hasher, hasher } from '../../model/digest.ts'
 import type { Files, OpenFile } from '../durable.ts'
 import { cut } from '../expected.ts'
-import type { DiskRoom } from '../room.ts'
+import type { DiskRoom, Purpose } from '../room.ts'
 
 export interface DraftParts {
   readonly files: Files
   readonly room: DiskRoom
+  readonly purpose: Purpose
 }
 
 export class Draft {
   readonly path: string
   readonly #file: OpenFile
-  readonly #room: DiskRoom
+  readonly #parts: DraftParts
   readonly #hasher: Hasher
   #size: number
   #torn = false
   #closed = false
 
-  private constructor(path: string, file: OpenFile, room: DiskRoom, begun: Begun) {
+  private constructor(path: string, file: OpenFile, parts: DraftParts, begun: Begun) {
     this.path = path
     this.#file = file
-    this.#room = room
+    this.#parts = parts
     this.#hasher = begun.hasher
     this.#size = begun.size
   }
 
   /** A new one. Fails with `disk-full` when there is no room for as many bytes as it will have. */
-  static async begin({ files, room }: DraftParts, path: string, bytes: number): Promise<Draft> {
-    await room.claim({ bytes, files: 1, purpose: 'upload' })
+  static async begin(parts: DraftParts, path: string, bytes: number): Promise<Draft> {
+    const { files, room, purpose } = parts
+    await room.claim({ bytes, files: 1, purpose })
     const file = await room.explained(files.open(path, 'new'), bytes)
-    return new Draft(path, file, room, { hasher: hasher(), size: 0 })
+    return new Draft(path, file, parts, { hasher: hasher(), size: 0 })
   }
 
   /** Goes on behind the bytes that are there, which are in the hash already. */
-  static async resume({ files, room }: DraftParts, path: string, begun: Begun): Promise<Draft> {
-    return new Draft(path, await files.open(path, 'old'), room, begun)
+  static async resume(parts: DraftParts, path: string, begun: Begun): Promise<Draft> {
+    return new Draft(path, await parts.files.open(path, 'old'), parts, begun)
   }
 
   get size(): number {
@@ -57,10 +59,11 @@ export class Draft {
   }
 
   async append(bytes: Uint8Array): Promise<void> {
+    const { room, purpose } = this.#parts
     for (const piece of cut(bytes)) {
-      const room = this.#room.claim({ bytes: piece.length, purpose: 'upload' })
-      if (room !== undefined) await room
-      const written = this.#room.explained(this.#file.write(piece, this.#size), piece.length)
+      const asked = room.claim({ bytes: piece.length, purpose })
+      if (asked !== undefined) await asked
+      const written = room.explained(this.#file.write(piece, this.#size), piece.length)
       this.#torn = true
       this.#hasher.update(piece)
       await written

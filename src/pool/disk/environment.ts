@@ -11,9 +11,10 @@
  */
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
-import { type DepotError, failure } from '../../model/errors.ts'
+import { type DepotError, failure, isFailure } from '../../model/errors.ts'
 import type { Slices } from '../../model/slice.ts'
 import type { DiskRoom } from '../room.ts'
+import { prepareLmdbFile } from './lmdb-file.ts'
 import { type Pages, pagesOf, type Store, Table, type TableSize } from './table.ts'
 
 export interface EnvironmentSize {
@@ -38,22 +39,29 @@ export class Environment {
   readonly #waiting = new Map<Promise<void>, (error: Error) => void>()
   #end: DepotError | undefined
 
-  /** Fails with `data-unusable`. */
-  constructor(folder: string) {
+  private constructor(folder: string, root: RootDatabase<Uint8Array, Uint8Array>) {
+    this.#folder = folder
+    this.#root = root
+  }
+
+  /** Fails with `data-unusable`, or with `disk-full` when a new one has no room. */
+  static async open(folder: string): Promise<Environment> {
+    const path = join(folder, FILE)
     // `permissionsMode` is missing in the types of lmdb-js.
     const options = {
       ...BINARY,
-      path: join(folder, FILE),
+      path,
       overlappingSync: false,
       eventTurnBatching: false,
       maxDbs: MAX_TABLES,
       mapSize: MAP_BYTES,
       permissionsMode: 0o600,
     }
-    this.#folder = folder
     try {
-      this.#root = open(options)
+      await prepareLmdbFile(path)
+      return new Environment(folder, open(options))
     } catch (cause) {
+      if (isFailure(cause)) throw cause
       throw failure('data-unusable', { folder, reason: `${FILE}: ${String(cause)}` }, { cause })
     }
   }

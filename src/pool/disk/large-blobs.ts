@@ -48,7 +48,6 @@ export class LargeBlobs {
     await this.unlink(draft)
   }
 
-  /** Whether a blob of that size was kept, by its row alone. */
   /** Whether the blob is here, by its size. */
   async has({ digest, size }: Stored): Promise<boolean> {
     if (this.#sizeOf(digest) !== size) return false

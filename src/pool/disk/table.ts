@@ -36,6 +36,9 @@ export interface Pages {
   readonly entryCount: number
 }
 
+/** What lmdb-js reads into: its one buffer, unless the value is too long for that. */
+type Shared = Buffer & { readonly isGlobal?: boolean }
+
 /** What lmdb-js takes with pages of 4 KiB. */
 const KEY_BYTES = 1_978
 /** Rows of one transaction: handing them over takes some 2 ms. */
@@ -55,9 +58,14 @@ export class Table {
     this.#parts = parts
   }
 
-  /** A copy, which belongs to the caller. */
+  /**
+   * A copy, which belongs to the caller. It is ours and not that of `getBinary`, which has memory of its own for every
+   * value: for small ones, which share a slab here, that costs the collector more than reading them.
+   */
   get(key: Uint8Array): Buffer | undefined {
-    return this.#parts.store.getBinary(key)
+    const value = this.#parts.store.getBinaryFast(key) as Shared | undefined
+    if (value === undefined) return undefined
+    return value.isGlobal === true ? Buffer.from(value.subarray(0, value.length)) : value
   }
 
   has(key: Uint8Array): boolean {
@@ -85,7 +93,8 @@ export class Table {
   async put(rows: readonly Row[], purpose: Purpose): Promise<void> {
     const { room, store } = this.#parts
     if (rows.length === 0) return
-    assert(rows.every(([{ length }]) => length > 0 && length <= KEY_BYTES))
+    const fit = rows.every(([{ length }]) => length > 0 && length <= KEY_BYTES)
+    assert(fit, `a key has 1 to ${KEY_BYTES} bytes`)
     const bytes = this.#costOf(rows)
     await room.claim({ bytes, rows: true, purpose })
     await this.#write(rows, bytes, ([key, value]) => void store.put(key, value))

@@ -61,17 +61,23 @@ describe('a session', () => {
     expect((await client.session('head')).generation).toEqual(depot.head)
   })
 
-  it('refuses an answer of another generation', async () => {
+  it('refuses an answer of another generation, however right it looks', async () => {
     await using world = await stocked()
     const { depot, client } = world
+    const [zero] = depot.generations
     const session = await client.session()
-    depot.takeOver = ({ response }) => {
-      json(response, {}, { 'depot-generation': depot.generations[0]?.gid ?? '' })
+    const twin = await client.session(zero?.gid)
+    // A proxy that mixes generations up: it answers for the one what was asked of the other.
+    depot.takeOver = (fake) => {
+      depot.read(fake, fake.url.pathname.replace(/^\/g\/[^/]+/, `/g/${depot.head.gid}`))
       return true
     }
-    await expectFailure(session.channel('stable'), 'answer-invalid')
-    await expectFailure(collect(session.catalog('stable')), 'answer-invalid')
-    await expectFailure(session.manifest('stable', 'x', '1.0.0'), 'answer-invalid')
+    expect((await session.channel('stable')).releases).toBe(2)
+    await expectFailure(twin.channel('stable'), 'answer-invalid')
+    await expectFailure(collect(twin.channels()), 'answer-invalid')
+    await expectFailure(collect(twin.catalog('stable')), 'answer-invalid')
+    await expectFailure(collect(twin.releases('stable', '@scope/pad')), 'answer-invalid')
+    await expectFailure(twin.manifest('stable', '@scope/pad', '1.0.0'), 'answer-invalid')
   })
 
   it('reads the manifest of a file once, however many of its files are read', async () => {
@@ -176,9 +182,10 @@ describe('a catalog', () => {
     }
     expect(await collect(session.changes('stable', since))).toEqual([line])
     await expectFailure(
-      collect(session.changes('stable', 'g9.k3x7m2q5wz4a.0123456789abcdef' as Gid)),
+      collect((await client.session()).changes('stable', 'g9.k3x7m2q5wz4a.0123456789abcdef' as Gid)),
       'generation-retired',
     )
+    expect(depot.asked.filter((asked) => asked === 'GET /v1/head').length).toBe(2)
   })
 })
 

@@ -218,6 +218,7 @@ describe('an upload', () => {
     const stage = clientOf(depot).client.stage('s1')
     const liar = { ...sourceOfBytes(Buffer.from('other')), digest: digestOf('declared') }
     await expectFailure(stage.upload([liar]), 'digest-mismatch')
+    expect(depot.asked).toEqual(['POST /v1/stages/s1/missing'])
     const longer = { ...sourceOfBytes(LARGE), size: LARGE.length - 1 }
     await expectFailure(stage.upload([longer]), 'bad-request')
     const shorter = { ...sourceOfBytes(LARGE), size: LARGE.length + 1 }
