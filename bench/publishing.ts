@@ -8,7 +8,7 @@ import { type Manifest, type Source, sourceOfBytes } from '../src/client/index.t
 import { hasher } from '../src/model/digest.ts'
 import { median } from './measure.ts'
 import { type RunningDepot, runDepot, temporaryData } from './processes.ts'
-import { manifests } from './releases.ts'
+import { manifests, theFile } from './releases.ts'
 import { type Row, row } from './row.ts'
 
 const FILES = 18_000
@@ -51,6 +51,7 @@ async function commitsBesideUploads({ client }: RunningDepot): Promise<Row> {
   const seconds: number[] = []
   for (let at = 0; at < COMMITS; at += 1) {
     const staging = await client.openStage()
+    await staging.upload([theFile()])
     await staging.putAll('beside', manifests(1, 50_000_000 + at))
     const began = performance.now()
     await staging.commit()

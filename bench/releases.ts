@@ -27,7 +27,8 @@ export async function load(client: Client, channel: string, count: number): Prom
   return (await staging.commit()).generation
 }
 
-function theFile(): ReturnType<typeof sourceOfBytes> {
+/** The one file of them all. */
+export function theFile(): ReturnType<typeof sourceOfBytes> {
   return sourceOfBytes(Buffer.from('export const answer = 42\n'))
 }
 

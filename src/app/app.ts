@@ -64,11 +64,11 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
   const openingSeconds = (clock.monotonic() - began) / 1000
   opened.use(new Chores(depot, clock, log))
   const metrics = new Metrics()
-  opened.use(watchProcess(metrics, depot, openingSeconds))
+  opened.use(watchProcess(metrics, { depot, store, openingSeconds }))
   const draining = { now: false }
   const server = await buildServer({
     depot,
-    scrub: (signal) => scrub(store, { clock, signal }),
+    scrub: (signal) => scrub(store, { clock, signal, onDamaged: store.condemn }),
     log,
     clock,
     random,

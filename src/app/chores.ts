@@ -7,16 +7,24 @@ import { LIMITS } from '../model/limits.ts'
 import type { Clock, Log } from '../model/world.ts'
 
 const ROUND_MS = 60_000
-const FORGET_AT_ONCE = 10_000
+/** Of one transaction, which is handed over in one go. */
+const FORGET_AT_ONCE = 1_000
+/** More in a round than any disk can commit in the time of a round: a commit leaves an outcome and an ended stage. */
+const FORGET_BATCHES = 60
+
+export interface ChoresParts {
+  readonly stages: Pick<Depot['stages'], 'expire'>
+  readonly ledger: { readonly outcomes: Pick<Depot['ledger']['outcomes'], 'forget'> }
+}
 
 export class Chores {
-  readonly #depot: Pick<Depot, 'stages' | 'ledger'>
+  readonly #depot: ChoresParts
   readonly #clock: Clock
   readonly #log: Log
   readonly #timer: NodeJS.Timeout
   #round: Promise<void> = Promise.resolve()
 
-  constructor(depot: Pick<Depot, 'stages' | 'ledger'>, clock: Clock, log: Log) {
+  constructor(depot: ChoresParts, clock: Clock, log: Log) {
     this.#depot = depot
     this.#clock = clock
     this.#log = log
@@ -35,9 +43,18 @@ export class Chores {
     try {
       const expired = await this.#depot.stages.expire()
       if (expired.length > 0) this.#log.info({ stages: expired }, 'idle stages expired')
-      await this.#depot.ledger.outcomes.forget(this.#clock.now() - LIMITS.idempotencyKeepMs, FORGET_AT_ONCE)
+      await this.#forget()
     } catch (error) {
       this.#log.error({ err: error }, 'a chore failed and will be tried again')
+    }
+  }
+
+  /** Outcomes of commits and ended stages, which are kept equally long. */
+  async #forget(): Promise<void> {
+    const before = this.#clock.now() - LIMITS.idempotencyKeepMs
+    for (let batch = 0; batch < FORGET_BATCHES; batch += 1) {
+      const forgotten = await this.#depot.ledger.outcomes.forget(before, FORGET_AT_ONCE)
+      if (forgotten < FORGET_AT_ONCE) return
     }
   }
 }

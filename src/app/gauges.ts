@@ -5,12 +5,19 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Depot } from '../depot/depot.ts'
 import type { Metrics } from '../http/metrics.ts'
+import type { DiskStore } from '../pool/open-disk.ts'
 
 const RESOLUTION_MS = 10
 const P99 = 99
 
+export interface Watched {
+  readonly depot: Pick<Depot, 'head' | 'ledger'>
+  readonly store: Pick<DiskStore, 'sizes'>
+  readonly openingSeconds: number
+}
+
 /** Disposing of it stops the measuring of the event loop. */
-export function watchProcess(metrics: Metrics, depot: Depot, openingSeconds: number): Disposable {
+export function watchProcess(metrics: Metrics, { depot, store, openingSeconds }: Watched): Disposable {
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
   delay.enable()
   const gauge = (name: string, help: string, read: () => number): void => {
@@ -20,6 +27,12 @@ export function watchProcess(metrics: Metrics, depot: Depot, openingSeconds: num
   gauge('depot_opening_seconds', 'How long opening the data folder took.', () => openingSeconds)
   gauge('depot_watchers', 'Requests that wait for the next head.', () => depot.head.waiting())
   gauge('depot_open_stages', 'Stages that are open.', () => depot.ledger.stages.listOpen().length)
+  gauge(
+    'depot_pool_used_bytes',
+    'Bytes in use in pool.lmdb: small blobs and nodes.',
+    () => store.sizes().usedBytes,
+  )
+  gauge('depot_pool_file_bytes', 'Bytes of pool.lmdb, which never shrinks.', () => store.sizes().fileBytes)
   gauge('depot_event_loop_delay_p99_seconds', 'Delay of the event loop since the last look.', () => {
     const seconds = delay.percentile(P99) / 1e9
     delay.reset()

@@ -140,7 +140,7 @@ export function failureOf(
     return failure('limit-exceeded', { what: 'bytes of the body', limit: bodyLimit })
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
     return failure('unsupported-media-type', {
-      type: 'of another type',
+      mediaType: 'of another type',
       expected: 'what the API description says',
     })
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)

@@ -27,6 +27,12 @@ export interface Conflict {
   readonly reason: 'changed' | 'bound' | 'frozen' | 'settings' | 'deleted'
 }
 
+/** How many files a file system may still get, and how many of those are not for uploads. */
+export interface Inodes {
+  readonly free: number
+  readonly reserve: number
+}
+
 /** What has to be known to report each failure. */
 export interface FailureDetails {
   readonly 'bad-generation': { text: string }
@@ -69,14 +75,14 @@ export interface FailureDetails {
   readonly 'limit-exceeded': { what: string; limit: number; found?: number }
   readonly 'headers-too-large': { limit: number }
   readonly 'method-not-allowed': { method: string; allowed: string }
-  readonly 'unsupported-media-type': { type: string; expected: string }
+  readonly 'unsupported-media-type': { mediaType: string; expected: string }
   readonly 'range-not-satisfiable': { size: number }
   readonly 'request-timeout': Nothing
   readonly unauthorised: Reason
   readonly forbidden: { scope: string }
   readonly 'rate-limited': { retryAfterMs: number }
   readonly 'quota-exceeded': { quota: number; used: number; offered: number }
-  readonly 'disk-full': { free: number; needed: number }
+  readonly 'disk-full': { free: number; needed: number; inodes?: Inodes }
   readonly 'data-newer': { folder: string; found: number; known: number }
   readonly 'data-locked': { folder: string }
   readonly 'data-unusable': { folder: string; reason: string }
@@ -282,7 +288,7 @@ export const FAILURES: { readonly [Code in ErrorCode]: Failure<FailureDetails[Co
   },
   'unsupported-media-type': {
     title: 'The body has a type that is not understood here',
-    detail: (d) => `the body is ${d.type}; send ${d.expected}`,
+    detail: (d) => `the body is ${d.mediaType}; send ${d.expected}`,
   },
   'range-not-satisfiable': {
     title: 'The range lies outside of the bytes',
@@ -314,7 +320,9 @@ export const FAILURES: { readonly [Code in ErrorCode]: Failure<FailureDetails[Co
   'disk-full': {
     title: 'The disk is full',
     detail: (d) =>
-      `${d.free} bytes are free and ${d.needed} are needed; nothing was lost, free some room and send it again`,
+      d.inodes === undefined
+        ? `${d.free} bytes are free and ${d.needed} are needed; nothing was lost, free some room and send it again`
+        : `the file system has ${d.inodes.free} inodes left and keeps ${d.inodes.reserve} in reserve; nothing was lost, remove some files and send it again`,
   },
   'data-newer': {
     title: 'The data folder is from a newer depot',

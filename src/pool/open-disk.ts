@@ -9,6 +9,7 @@
  */
 import { readdir, statfs } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import type { Digest } from '../model/digest.ts'
 import { type Slices, slices } from '../model/slice.ts'
 import type { Clock, Random } from '../model/world.ts'
 import { Blobs } from './disk/blobs.ts'
@@ -37,6 +38,8 @@ export interface DiskStore extends AsyncDisposable {
   readonly incoming: Incoming
   readonly derived: Derived
   readonly room: Room
+  /** Of a blob that a scrub found damaged: nobody gets it, and it counts as absent, until it is put again. */
+  condemn(digest: Digest): Promise<void>
   /** Facts for metrics; reads a few pages. */
   sizes(): EnvironmentSize
   close(): Promise<void>
@@ -102,6 +105,7 @@ async function assemble({ path, files, durable, environment, options }: Ground):
     incoming: new DiskIncoming(parts),
     derived,
     room,
+    condemn: async (digest) => await blobs.condemn(digest),
     sizes: () => environment.size(),
     close,
     [Symbol.asyncDispose]: close,

@@ -8,6 +8,7 @@
  * written when it is asked anew) is small against the reserve, and so takes from the reserve and from nothing else.
  */
 import { failure } from '../model/errors.ts'
+import type { Inodes } from '../model/failures.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock } from '../model/world.ts'
 import { codeOf } from './durable.ts'
@@ -78,7 +79,8 @@ export class DiskRoom implements Room {
     await this.#measureOnce()
     // A short write is all that LMDB notices of a full disk, and it calls that EIO, like a broken disk.
     if (code === EIO && this.#free.bytes >= LIMITS.diskReserveBytes) return error
-    return failure('disk-full', { free: this.#free.bytes, needed }, { cause: error })
+    const inodes = this.#free.files === 0 ? { inodes: this.#inodes() } : {}
+    return failure('disk-full', { free: this.#free.bytes, needed, ...inodes }, { cause: error })
   }
 
   async explained<Result>(work: Promise<Result>, needed: number): Promise<Result> {
@@ -132,12 +134,13 @@ export class DiskRoom implements Room {
 
   #refusal({ bytes, files = 0 }: Need): Error {
     const { bytes: free, files: inodes } = this.#free
-    const cause =
-      files > 0 && inodes < LIMITS.diskReserveInodes + files
-        ? new Error(
-            `the file system has ${inodes} inodes left and keeps ${LIMITS.diskReserveInodes} in reserve`,
-          )
-        : new Error(`${LIMITS.diskReserveBytes} bytes are kept in reserve`)
+    if (files > 0 && inodes < LIMITS.diskReserveInodes + files)
+      return failure('disk-full', { free, needed: bytes, inodes: this.#inodes() })
+    const cause = new Error(`${LIMITS.diskReserveBytes} bytes are kept in reserve`)
     return failure('disk-full', { free, needed: bytes }, { cause })
+  }
+
+  #inodes(): Inodes {
+    return { free: this.#free.files, reserve: LIMITS.diskReserveInodes }
   }
 }

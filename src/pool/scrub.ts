@@ -1,6 +1,6 @@
 /**
  * Reads everything that is here and checks it against its digest: what `open` checks, and what would cost too much
- * there. It holds one piece at a time and leaves the event loop its turns; it changes nothing.
+ * there. It holds one piece at a time and leaves the event loop its turns; it changes nothing by itself.
  */
 import { type Digest, digestOf, hasher } from '../model/digest.ts'
 import { isFailure } from '../model/errors.ts'
@@ -21,6 +21,8 @@ export type ScrubFinding =
 export interface ScrubOptions {
   readonly clock: Pick<Clock, 'monotonic'>
   readonly signal?: AbortSignal
+  /** Hears of every damaged blob, before the finding is told. */
+  readonly onDamaged?: (digest: Digest) => Promise<void>
 }
 
 /** Progress is told after so many bytes, or so many blobs and nodes. */
@@ -30,7 +32,7 @@ const PROGRESS_COUNT = 1_000
 /** First the blobs, then the nodes. Fails with the signal's reason when that is aborted. */
 export async function* scrub(
   { pool, nodes }: ScrubParts,
-  { clock, signal }: ScrubOptions,
+  { clock, signal, onDamaged }: ScrubOptions,
 ): AsyncGenerator<ScrubFinding> {
   const pace = slices(clock)
   const sum = { checked: 0, bytes: 0, damaged: 0 }
@@ -40,6 +42,7 @@ export async function* scrub(
     sum.bytes += stored.size
     if (reason !== undefined) {
       sum.damaged += 1
+      await onDamaged?.(stored.digest)
       yield { kind: 'damaged', digest: stored.digest, reason }
     }
     if (sum.bytes - told.bytes >= PROGRESS_BYTES || sum.checked - told.checked >= PROGRESS_COUNT) {

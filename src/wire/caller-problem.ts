@@ -6,7 +6,7 @@
  * detail without a line here does not compile.
  */
 import { DepotError, failure } from '../model/errors.ts'
-import type { Conflict, ErrorCode, FailureDetails } from '../model/failures.ts'
+import type { Conflict, ErrorCode, FailureDetails, Inodes } from '../model/failures.ts'
 import type { Answer } from './caller-answer.ts'
 
 type Kind<Value> = Value extends string
@@ -19,7 +19,9 @@ type Kind<Value> = Value extends string
         ? 'texts'
         : Value extends readonly Conflict[]
           ? 'conflicts'
-          : never
+          : Value extends Inodes
+            ? 'inodes'
+            : never
 
 type Optional<Value> = `${Kind<Value>}?`
 
@@ -73,14 +75,14 @@ const SHAPES: { readonly [Code in ErrorCode]: Shape<FailureDetails[Code]> } = {
   'limit-exceeded': { what: 'text', limit: 'number', found: 'number?' },
   'headers-too-large': { limit: 'number' },
   'method-not-allowed': { method: 'text', allowed: 'text' },
-  'unsupported-media-type': { type: 'text', expected: 'text' },
+  'unsupported-media-type': { mediaType: 'text', expected: 'text' },
   'range-not-satisfiable': { size: 'number' },
   'request-timeout': {},
   unauthorised: REASON,
   forbidden: { scope: 'text' },
   'rate-limited': { retryAfterMs: 'number' },
   'quota-exceeded': { quota: 'number', used: 'number', offered: 'number' },
-  'disk-full': { free: 'number', needed: 'number' },
+  'disk-full': { free: 'number', needed: 'number', inodes: 'inodes?' },
   'data-newer': { folder: 'text', found: 'number', known: 'number' },
   'data-locked': { folder: 'text' },
   'data-unusable': { folder: 'text', reason: 'text' },
@@ -154,6 +156,8 @@ function isOfKind(value: unknown, kind: string): boolean {
       return typeof value === 'boolean'
     case 'texts':
       return Array.isArray(value) && value.every((item) => typeof item === 'string')
+    case 'inodes':
+      return isObject(value) && typeof value['free'] === 'number' && typeof value['reserve'] === 'number'
     default:
       return Array.isArray(value) && value.every(isConflict)
   }

@@ -3,7 +3,7 @@
  */
 import { expect, it } from 'vitest'
 import { failure } from '../../src/model/errors.ts'
-import type { Listing, Pool } from '../../src/pool/pool.ts'
+import type { Pool } from '../../src/pool/pool.ts'
 import {
   commit,
   engine,
@@ -29,7 +29,7 @@ it('commits and rolls back when the pool takes no more, but for its reserve', as
   expect(await offered(at)).toEqual(['hello 1.0.0'])
 })
 
-function thatMayBeFull({ pool }: Stores, disk: { readonly full: boolean }): Pool & Listing {
+function thatMayBeFull({ pool }: Stores, disk: { readonly full: boolean }): Pool {
   const refuse = (): void => {
     if (disk.full) throw failure('disk-full', { free: 0, needed: 1 })
   }
@@ -43,7 +43,6 @@ function thatMayBeFull({ pool }: Stores, disk: { readonly full: boolean }): Pool
       return await pool.putAll(...put)
     },
     absent: async (blobs) => await pool.absent(blobs),
-    list: (after) => pool.list(after),
     open: (digest) => pool.open(digest),
     remove: async (digests) => await pool.remove(digests),
   }

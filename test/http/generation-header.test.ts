@@ -55,13 +55,13 @@ describe('what hardly is a request', () => {
     ],
     [
       'has a malformed chunk',
-      'POST /v1/stages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
+      'POST /v1/stages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer TOKEN\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
       400,
     ],
     ['is a CONNECT', 'CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n', 400],
     ['expects what nobody knows', 'GET /v1/head HTTP/1.1\r\nHost: x\r\nExpect: the-unexpected\r\n\r\n', 200],
   ])('%s', async (_, bytes, status) => {
-    expect((await raw(bytes)).status).toBe(status)
+    expect((await raw(bytes.replace('TOKEN', depot.token))).status).toBe(status)
   })
 
   it('is TLS on the plain port', async () => {
@@ -138,7 +138,7 @@ describe('what is refused', () => {
     const headers = { 'content-type': 'application/json', 'content-length': String(body.length) }
     const answer = await ask('/v1/stages', { method: 'POST', headers, body })
     expect(answer.status).toBe(413)
-    expect(answer.json()).toMatchObject({ type: '/problems/limit-exceeded', limit: 8_388_608 })
+    expect(answer.json()).toMatchObject({ type: '/problems/limit-exceeded', limit: 65_536 })
   })
 })
 

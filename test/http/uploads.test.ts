@@ -188,6 +188,7 @@ describe('an upload that was cut off', () => {
     const connection = await beginPut(bytes, 300_000)
     const busy = await patch(bytes, 300_000, bytes.subarray(300_000))
     expect([busy.status, busy.problem, busy.header('retry-after')]).toEqual([409, 'upload-busy', '1'])
+    expect(busy.json()['digest']).toBe(digestOf(bytes))
     await connection[Symbol.asyncDispose]()
     await untilNotBusy(bytes)
     expect((await patch(bytes, 300_000, bytes.subarray(300_000))).status).toBe(201)

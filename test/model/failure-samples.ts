@@ -51,7 +51,7 @@ export const SAMPLES: { readonly [Code in ErrorCode]: FailureDetails[Code] } = {
   'limit-exceeded': { what: 'bytes of a manifest', limit: 100 },
   'headers-too-large': { limit: 16_384 },
   'method-not-allowed': { method: 'PUT', allowed: 'GET, HEAD' },
-  'unsupported-media-type': { type: 'text/html', expected: 'application/json' },
+  'unsupported-media-type': { mediaType: 'text/html', expected: 'application/json' },
   'range-not-satisfiable': { size: 10 },
   'request-timeout': {},
   unauthorised: { reason: 'no token came' },

@@ -218,7 +218,12 @@ describe('a full disk (P5)', () => {
     await using found = await ground(context, SIZE, `nr_inodes=${LIMITS.diskReserveInodes + 30}`)
     const { store } = found
     const { kept, error } = await untilFull(async (at) => await store.pool.put(someBytes(70_000, at)))
-    expect(error).toMatchObject({ ...FULL, cause: { message: expect.stringContaining('inodes') as string } })
+    const inodes = { free: expect.any(Number) as number, reserve: LIMITS.diskReserveInodes }
+    expect(error).toMatchObject({
+      ...FULL,
+      details: { inodes },
+      message: expect.stringContaining('inodes') as string,
+    })
     expect(kept.length).toBeGreaterThan(3)
     await expect(store.incoming.append('a', 0, inPieces(someBytes(10)), PLENTY)).rejects.toMatchObject(FULL)
     const row = await store.pool.put(someBytes(60_000))

@@ -1,10 +1,11 @@
 /**
  * The long form of the crash story: `npm run soak -- --rounds 200 [--publishers 4] [--data <folder>]`.
  */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { crashRounds } from '../story/crash-rounds.ts'
-import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const { values } = parseArgs({
   options: {
@@ -14,8 +15,8 @@ const { values } = parseArgs({
   },
 })
 
-await using folder = await temporaryFolder()
-const data = values.data ?? join(folder.path, 'data')
+const folder = await mkdtemp(join(tmpdir(), 'depot-soak-'))
+const data = values.data ?? join(folder, 'data')
 let slowest = 0
 try {
   await crashRounds({
@@ -31,8 +32,9 @@ try {
     },
   })
   console.log(`${values.rounds} rounds, nothing lost, slowest start ${slowest} ms`)
+  await rm(folder, { recursive: true })
 } catch (error) {
   console.error(error)
-  console.error(`FAILED; the data folder was ${data}`)
+  console.error(`FAILED; the data folder is ${data}`)
   process.exitCode = 1
 }

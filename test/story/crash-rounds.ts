@@ -7,6 +7,8 @@
  * exactly what one stage held: three releases, never one or two of them.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, type Gid, type Manifest, sourceOfBytes } from '../../src/client/index.ts'
 import { type Served, served } from './served.ts'
 import { type Known, verifyDepot } from './verify.ts'
@@ -49,6 +51,8 @@ export async function crashRounds({ data, rounds, publishers = 3, report }: Cras
       const gid = await repeated(depot.client, commit)
       if (gid !== undefined) acknowledged.add(gid)
     }
+    // Stages that were under way are there still, and nothing of them is to be seen.
+    for (const { id } of await depot.client.stages()) await depot.client.stage(id).abort()
     const { generations, changes } = await verifyDepot(depot.client, known)
     for (const [gid, lines] of changes) expectOneStage(gid, lines)
     await expectNothingElse(depot, acknowledged.size)
@@ -117,12 +121,8 @@ async function publishUntil(
 
 /** A request fails a moment before the end of the process is noticed; if that does not come, the failure was real. */
 async function untilAborted(signal: AbortSignal, error: unknown): Promise<void> {
-  const late = setTimeout(() => undefined, 10_000)
-  await new Promise<void>((resolve, reject) => {
-    signal.addEventListener('abort', () => resolve(), { once: true })
-    setTimeout(() => reject(error as Error), 10_000).unref()
-  })
-  clearTimeout(late)
+  const isOver = once(signal, 'abort').then(() => true)
+  if (!(await Promise.race([isOver, sleep(10_000, false, { ref: false })]))) throw error
 }
 
 /** Sends a commit again whose answer was lost; whatever became of it, it is one generation (I28). */

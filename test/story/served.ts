@@ -69,8 +69,10 @@ export async function served(options: ServeOptions): Promise<Served> {
 /** Starts it and waits for its end: for starts that are to be refused. */
 export async function refused(options: ServeOptions): Promise<Exit> {
   const { child, ended } = start(options)
-  child.stdout?.resume()
-  return await ended
+  child.stdout?.once('data', () => child.kill('SIGKILL'))
+  const exit = await ended
+  if (exit.signal === 'SIGKILL') throw new Error('it was not refused')
+  return exit
 }
 
 function start({ data, flags = [], environment = {}, uid }: ServeOptions): {

@@ -9,6 +9,7 @@ const SAMPLES: Readonly<Record<string, unknown>> = {
   number: 7,
   flag: true,
   texts: ['sha256:00', 'sha256:01'],
+  inodes: { free: 1, reserve: 1_000 },
   conflicts: [
     { channel: 'stable', name: 'left-pad', version: '1.0.0', reason: 'changed' },
     { channel: 'old', reason: 'deleted' },
@@ -21,12 +22,6 @@ function sampleOf(code: DepotError['code'], full: boolean): Record<string, unkno
   return Object.fromEntries(members.map(([member, kind]) => [member, SAMPLES[kind.replace('?', '')]]))
 }
 
-/** A detail that is called like a member of RFC 9457 itself loses against it. */
-function takenBy(body: Readonly<Record<string, unknown>>, details: object): Record<string, unknown> {
-  const taken = ['type', 'instance'].filter((member) => Object.hasOwn(details, member))
-  return Object.fromEntries(taken.map((member) => [member, body[member]]))
-}
-
 describe('a problem document', () => {
   it.each(errorCodes())('of %s becomes the failure it was made of', (code) => {
     for (const full of [true, false]) {
@@ -35,8 +30,15 @@ describe('a problem document', () => {
       const back = problemIn(JSON.stringify({ ...body, stranger: 'no part of it' }))
       expect(back).toBeInstanceOf(DepotError)
       expect(back?.code).toBe(code)
-      expect(back?.details).toEqual({ ...error.details, ...takenBy(body, error.details) })
+      // `internal` names the request, which is just what RFC 9457 calls the instance.
+      const named = code === 'internal' ? { instance: 'req-1' } : {}
+      expect(back?.details).toEqual({ ...error.details, ...named })
     }
+  })
+
+  it.each(errorCodes())('of %s has no detail that is called like a member of RFC 9457', (code) => {
+    const taken = ['type', 'title', 'status', 'detail', ...(code === 'internal' ? [] : ['instance'])]
+    expect(Object.keys(detailsOf(code)).filter((member) => taken.includes(member))).toEqual([])
   })
 
   it('of a type with an absolute URL is understood too', () => {
@@ -53,6 +55,7 @@ describe('a problem document', () => {
     ['a code that every object has', '{"type":"/problems/constructor"}'],
     ['a missing detail', '{"type":"/problems/not-found"}'],
     ['a detail of another kind', '{"type":"/problems/not-found","what":{"toString":1}}'],
+    ['inodes of another form', '{"type":"/problems/disk-full","free":1,"needed":1,"inodes":{"free":"1"}}'],
     ['conflicts of another form', '{"type":"/problems/conflict","total":1,"conflicts":[{"channel":1}]}'],
   ])('with %s is none', (_, text) => {
     expect(problemIn(text)).toBeUndefined()

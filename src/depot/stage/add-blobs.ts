@@ -6,7 +6,7 @@
  */
 import type { Ledger, Stage } from '../../ledger/ledger.ts'
 import { type Digest, hexOf } from '../../model/digest.ts'
-import { failure } from '../../model/errors.ts'
+import { failure, isFailure } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
 import type { Incoming, Pool, Room, Stored } from '../../pool/pool.ts'
 import type { Access } from '../access.ts'
@@ -108,13 +108,13 @@ export class StageBlobs {
     const id = uploadId(stage.id, hexOf(part.digest))
     await ledger.blobs.lease(stage.id, [part.digest])
     if (part.size !== undefined) access.afford(actor.id, part.size - part.offset)
-    const offset = await this.#append(actor, id, part)
+    const offset = await naming(part.digest, this.#append(actor, id, part))
     if (!part.complete) return { kind: 'partial', offset }
     if (part.size !== undefined && offset < part.size)
       throw failure('bad-request', {
         reason: `the upload ended after ${offset} of ${part.size} bytes; go on from Upload-Offset`,
       })
-    const stored = await incoming.finish(id, { digest: part.digest, size: offset })
+    const stored = await naming(part.digest, incoming.finish(id, { digest: part.digest, size: offset }))
     return { kind: 'stored', stored, fresh: true }
   }
 
@@ -140,5 +140,14 @@ export class StageBlobs {
     } finally {
       await access.use(actor.id, Math.min(came, left))
     }
+  }
+}
+
+/** Who is told that an upload is busy knows it by its digest; the id is a matter between us and the pool. */
+async function naming<Result>(digest: Digest, work: Promise<Result>): Promise<Result> {
+  try {
+    return await work
+  } catch (error) {
+    throw isFailure(error, 'upload-busy') ? failure('upload-busy', { digest }, { cause: error }) : error
   }
 }

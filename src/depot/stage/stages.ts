@@ -5,7 +5,7 @@
  */
 import type { Ledger, Stage, StageId } from '../../ledger/ledger.ts'
 import { failure } from '../../model/errors.ts'
-import type { Generation, Gid } from '../../model/generation.ts'
+import type { Generation } from '../../model/generation.ts'
 import { LIMITS } from '../../model/limits.ts'
 import type { Clock, Random } from '../../model/world.ts'
 import type { Incoming } from '../../pool/pool.ts'

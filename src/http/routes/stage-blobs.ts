@@ -170,6 +170,6 @@ function bodyOf(request: FastifyRequest): AsyncIterable<Uint8Array> {
 }
 
 function demandType(request: FastifyRequest, expected: string): void {
-  const type = (request.headers['content-type'] ?? 'nothing').split(';')[0]?.trim() ?? ''
-  if (type !== expected) throw failure('unsupported-media-type', { type, expected })
+  const mediaType = (request.headers['content-type'] ?? 'nothing').split(';')[0]?.trim() ?? ''
+  if (mediaType !== expected) throw failure('unsupported-media-type', { mediaType, expected })
 }

@@ -53,6 +53,14 @@ export class Blobs {
     }
   }
 
+  /** Sees to it that nobody gets what was found damaged, and that it counts as absent, until it is put again. */
+  async condemn(digest: Digest): Promise<void> {
+    await this.#turns.take([digest], async () => {
+      await this.#small.condemn(digest)
+      await this.#large.condemn(digest)
+    })
+  }
+
   /** Whether every byte of a large blob is here as it should be. */
   async holdsLarge(digest: Digest): Promise<boolean> {
     return await this.#large.holds(digest)

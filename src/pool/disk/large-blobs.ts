@@ -77,6 +77,17 @@ export class LargeBlobs {
     }
   }
 
+  /**
+   * Takes a file away that has the right size and wrong bytes, for nobody who opens it would notice. Its row stays, so
+   * that the blob is known to be damaged until it is put again.
+   */
+  async condemn(digest: Digest): Promise<void> {
+    const size = this.#sizeOf(digest)
+    const path = this.#pathOf(digest)
+    if (size === undefined || (await stat(path).catch(unlessGone)) === undefined) return
+    if (!(await this.#isSound({ digest, size }))) await this.#parts.durable.replace(path, `${path}.damaged`)
+  }
+
   async *list(after?: Digest): AsyncGenerator<Stored> {
     for await (const [key, size] of this.#parts.sizes.rows(after && rawOf(after)))
       yield { digest: digestOfRaw(key), size: unpackSize(size) }

@@ -49,6 +49,13 @@ export class SmallBlobs {
     return blobOf(digest, bytes)
   }
 
+  /** Marks what is damaged, so that it counts as absent wherever nobody looks at its bytes. Its next `put` heals it. */
+  async condemn(digest: Digest): Promise<void> {
+    const bytes = this.#table.get(rawOf(digest))
+    if (bytes === undefined || digestOf(bytes) === digest || isCondemned(bytes)) return
+    await this.#table.put([[rawOf(digest), Buffer.concat([CONDEMNED, bytes])]], 'commit')
+  }
+
   /** Reads the bytes too, for LMDB keeps their number with them. */
   async *list(after?: Digest): AsyncGenerator<Stored> {
     for await (const [key, bytes] of this.#table.rows(after && rawOf(after)))
@@ -58,6 +65,13 @@ export class SmallBlobs {
   async remove(digests: readonly Digest[]): Promise<void> {
     await this.#table.remove(digests.map(rawOf))
   }
+}
+
+/** Stands before the bytes of a blob that was found damaged: then its length is another one, too. */
+const CONDEMNED = Buffer.from('DAMAGED\0')
+
+function isCondemned(bytes: Buffer): boolean {
+  return bytes.subarray(0, CONDEMNED.length).equals(CONDEMNED)
 }
 
 /** An open blob whose bytes are at hand. */
