@@ -34,6 +34,7 @@ const MIB = 1_048_576
 const MINUTE_MS = 60_000
 /** What is under way after this long is cut off. */
 const CLOSE_MS = 30_000
+const IDLE_CHECK_MS = 50
 
 /** Fails with `data-locked`, `data-newer`, `data-unusable` or `address-unusable`, and leaves nothing open then. */
 export async function startDepot(config: Config): Promise<RunningDepot> {
@@ -116,7 +117,12 @@ async function closeServer(server: Face, depot: Depot): Promise<void> {
   const timer = setTimeout(() => {
     server.server.closeAllConnections()
   }, CLOSE_MS).unref()
+  // A connection whose last request came before the draining began is kept alive, and idle when it is answered.
+  const idle = setInterval(() => {
+    server.server.closeIdleConnections()
+  }, IDLE_CHECK_MS).unref()
   await server.close()
+  clearInterval(idle)
   clearTimeout(timer)
 }
 
@@ -149,6 +155,7 @@ async function faceOptionsOf(config: Config): Promise<FaceOptions> {
     accessLog: config.accessLog,
     trustProxy: config.trustProxy,
     version,
+    publicUrl: config.publicUrl,
   }
 }
 

@@ -166,7 +166,7 @@ export const OPTIONS: OptionTable = {
   metricsToken: {
     placeholder: 'secret',
     fallback: undefined,
-    description: 'bearer token that /metrics asks for; without one /metrics is as open as reads are',
+    description: 'bearer token for /metrics; without one it answers on loopback, and elsewhere to an admin token',
     secret: true,
     parse: parseSecret,
   },

@@ -40,6 +40,8 @@ export interface FaceOptions {
   readonly accessLog: boolean
   readonly trustProxy: boolean | string
   readonly version: string
+  /** Where clients reach this depot, when that is not where it listens. */
+  readonly publicUrl: string | undefined
 }
 
 export interface FaceParts {
@@ -88,8 +90,9 @@ export async function buildServer(parts: FaceParts): Promise<Face> {
       info: {
         title: 'Depot',
         version: options.version,
-        description: 'A snapshot-based versioned package depot.',
+        description: 'A versioned package depot: stage, commit, and one pointer flips.',
       },
+      ...(options.publicUrl === undefined ? {} : { servers: [{ url: options.publicUrl }] }),
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
     },
   })

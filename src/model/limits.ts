@@ -73,6 +73,7 @@ export const LIMITS = {
   nodeCacheBytes: 33_554_432,
   manifestCacheBytes: 16_777_216,
   metasetCacheEntries: 64,
+  plansKept: 16,
   /** One slice of work on the event loop ends after this long. */
   sliceMs: 4,
 

@@ -141,7 +141,7 @@ export class MemoryNodes implements Nodes {
 
   async read(digest: Digest): Promise<Uint8Array> {
     const segment = this.#kept.get(digest)
-    if (segment === undefined) throw failure('blob-missing', { missing: [digest], total: 1 })
+    if (segment === undefined) throw failure('blob-unavailable', { digest })
     const plain = decodeSegment(segment)
     if (typeof plain === 'string') throw failure('blob-corrupt', { digest, reason: plain })
     return plain

@@ -92,7 +92,7 @@ export interface PlainNode {
 export interface Nodes {
   /** Whether a node is here, without reading it. */
   has(digest: Digest): boolean
-  /** The plain bytes. Fails with `blob-missing` when it is not here. */
+  /** The plain bytes. Fails with `blob-unavailable` when it is not here. */
   read(digest: Digest): Promise<Uint8Array>
   /** The stored form, verbatim; undefined when it is not here. */
   segment(digest: Digest): Segment | undefined

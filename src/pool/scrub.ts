@@ -102,7 +102,7 @@ async function reasonOf(fault: Promise<string | undefined>): Promise<string | un
     return await fault
   } catch (error) {
     if (isFailure(error, 'blob-corrupt')) return String(error.details['reason'])
-    if (isFailure(error, 'not-found') || isFailure(error, 'blob-missing')) return undefined
+    if (isFailure(error, 'not-found') || isFailure(error, 'blob-unavailable')) return undefined
     throw error
   }
 }

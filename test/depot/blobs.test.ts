@@ -33,7 +33,7 @@ afterEach(async () => {
 const RELEASE = { channel: 'stable', name: 'hello', version: '1.0.0' }
 
 async function missing(): Promise<readonly Digest[]> {
-  const parts = { ledger: at.depot.ledger, pool: at.stores.pool }
+  const parts = { ledger: at.depot.ledger, pool: at.stores.pool, clock: at.depot.clock }
   return (await missingBlobs(parts, stage)).map(({ digest }) => digest)
 }
 

@@ -66,7 +66,7 @@ export function everyNodes(name: string, open: () => Promise<NodesAtHand>): void
       const digest = digestOf('never')
       expect(hand.nodes.has(digest)).toBe(false)
       expect(hand.nodes.segment(digest)).toBeUndefined()
-      await expect(hand.nodes.read(digest)).rejects.toMatchObject({ code: 'blob-missing' })
+      await expect(hand.nodes.read(digest)).rejects.toMatchObject({ code: 'blob-unavailable' })
     })
 
     it('refuses a node that is damaged, wherever, until it is written again (N2)', async () => {

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { ScrubLine } from '../../src/client/index.ts'
 import { digestOf } from '../../src/model/digest.ts'
-import { asking, type Asking } from '../http/well-formed.ts'
+import { type Asking, asking } from '../http/well-formed.ts'
 import { publish } from '../support/publish.ts'
 import { runningDepot, type TestDepot } from '../support/running-depot.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/temporary-folder.ts'
@@ -139,7 +139,10 @@ describe('a manifest', () => {
   it('that has other bytes is never served, and neither is what only it leads to', async () => {
     await whileStopped(async () => await flipIn(join(folder.path, 'pool.lmdb'), '"name":"hello","version"'))
     await expectCorrupt('/v1/channels/stable/manifests/hello/1.0.0', `${FILES}/other`)
-    await expect(async () => await depot.client.session().then(async (s) => await s.manifest('stable', 'hello', '1.0.0'))).rejects.toThrow(/damaged/)
+    await expect(
+      async () =>
+        await depot.client.session().then(async (s) => await s.manifest('stable', 'hello', '1.0.0')),
+    ).rejects.toThrow(/damaged/)
     expect((await ask('/v1/channels/stable/catalog')).status).toBe(200)
     const [damaged] = await damagedBy(depot.client.scrub())
     expect((await ask('/v1/channels/stable/catalog')).text).toContain(damaged)

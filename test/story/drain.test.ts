@@ -19,7 +19,11 @@ describe('SIGTERM under load', () => {
     await using folder = await temporaryFolder()
     await using depot = await served({ data: join(folder.path, 'data'), flags: ['--drain-seconds', '1'] })
     const large = randomBytes(30_000_000)
-    const { gid } = await publish(depot.client, { name: 'hello', version: '1.0.0', files: { small: 'small', large } })
+    const { gid } = await publish(depot.client, {
+      name: 'hello',
+      version: '1.0.0',
+      files: { small: 'small', large },
+    })
     const release = 'v1/channels/stable'
     const paths = [
       `/g/${gid}/${release}/files/hello/1.0.0/small`,

@@ -2,12 +2,18 @@
  * A disk that is full, for real: a small tmpfs, on which uploads are refused while everything else goes on, down to
  * the last byte.
  */
-import { statfs, unlink } from 'node:fs/promises'
-import { open } from 'node:fs/promises'
+
 import { randomBytes } from 'node:crypto'
+import { open, statfs, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, type TestContext } from 'vitest'
-import { type Client, DepotError, type Manifest, sourceOfBytes, type Staging } from '../../src/client/index.ts'
+import {
+  type Client,
+  DepotError,
+  type Manifest,
+  type Staging,
+  sourceOfBytes,
+} from '../../src/client/index.ts'
 import { publish } from '../support/publish.ts'
 import { smallDisk } from '../support/small-disk.ts'
 import { served } from './served.ts'
@@ -57,16 +63,24 @@ describe('a disk that is full', () => {
 
     // Less than the reserve is left: no more uploads, and no promises either.
     await fill(disk.path, 40 * MIB)
-    await expect.poll(async () => await outcomeOf(stagedRelease(client, 'refused', 100_000))).toBe('disk-full')
+    await expect
+      .poll(async () => await outcomeOf(stagedRelease(client, 'refused', 100_000)))
+      .toBe('disk-full')
     const staging = await client.openStage()
     const declared = { digest: sourceOfBytes(randomBytes(10)).digest, size: 1_000_000 }
     expect(await outcomeOf(staging.missing([declared]))).toBe('disk-full')
-    const answer = await fetch(`${depot.url}/v1/stages/${staging.id}/blobs/sha256/${declared.digest.slice(7)}`, {
-      method: 'PUT',
-      headers: { authorization: `Bearer ${depot.token}` },
-      body: Buffer.alloc(1_000_000),
-    })
-    expect([answer.status, answer.headers.get('content-type')]).toEqual([507, expect.stringContaining('problem+json')])
+    const answer = await fetch(
+      `${depot.url}/v1/stages/${staging.id}/blobs/sha256/${declared.digest.slice(7)}`,
+      {
+        method: 'PUT',
+        headers: { authorization: `Bearer ${depot.token}` },
+        body: Buffer.alloc(1_000_000),
+      },
+    )
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([
+      507,
+      expect.stringContaining('problem+json'),
+    ])
     await answer.arrayBuffer()
     await verifyDepot(client, { gids: new Set(), manifests: new Set() })
 
@@ -88,8 +102,14 @@ describe('a disk that is full', () => {
 
     // Room is made.
     await unlink(join(disk.path, 'ballast'))
-    await expect.poll(async () => await outcomeOf(stagedRelease(client, 'probe', 100_000)), { timeout: 10_000 }).toBe('accepted')
-    const { gid } = await publish(client, { name: 'after', version: '1.0.0', files: { a: randomBytes(200_000) } })
+    await expect
+      .poll(async () => await outcomeOf(stagedRelease(client, 'probe', 100_000)), { timeout: 10_000 })
+      .toBe('accepted')
+    const { gid } = await publish(client, {
+      name: 'after',
+      version: '1.0.0',
+      files: { a: randomBytes(200_000) },
+    })
     const { generations } = await verifyDepot(client, { gids: new Set(), manifests: new Set() })
     expect(generations[0]?.gid).toBe(gid)
     expect(depot.log()).not.toMatch(/"level":(?:50|60)/)

@@ -56,12 +56,21 @@ describe('the log', () => {
       for (const path of ['/v1/tokens', '/v1/stages', '/metrics', '/nowhere', '/v1/channels/%ff', '/v1/head'])
         await ask(path, { headers })
       await ask('/v1/stages', { method: 'POST', headers, body: '{' })
-      await ask('/v1/stages', { method: 'POST', headers: { ...headers, 'content-type': 'application/json' }, body: '{' })
+      await ask('/v1/stages', {
+        method: 'POST',
+        headers: { ...headers, 'content-type': 'application/json' },
+        body: '{',
+      })
     }
-    await rawExchange(depot.url, `GET /v1/head HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${made.token}\r\nbroken\r\n\r\n`)
+    await rawExchange(
+      depot.url,
+      `GET /v1/head HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${made.token}\r\nbroken\r\n\r\n`,
+    )
     await depot.client.revokeToken(made.id)
     await ask('/v1/stages', { headers: { authorization: `Bearer ${made.token}` } })
-    await expect.poll(() => lines().some(({ url, status }) => url === '/v1/stages' && status === 401)).toBe(true)
+    await expect
+      .poll(() => lines().some(({ url, status }) => url === '/v1/stages' && status === 401))
+      .toBe(true)
     for (const secret of secrets) expect(depot.log()).not.toContain(secret.slice(-12))
   })
 
@@ -87,8 +96,13 @@ describe('the log', () => {
     }
     const ask = asking(depot)
     const url = `/v1/stages/${stage}/blobs/sha256/${digestOf(bytes).slice(7)}`
-    await expect.poll(async () => Number((await ask(url, { method: 'HEAD' })).header('upload-offset'))).toBeGreaterThan(0)
-    for (const [path, status] of [['/v1/channels/none', 404], ['/v1/generations?limit=x', 400]] as const)
+    await expect
+      .poll(async () => Number((await ask(url, { method: 'HEAD' })).header('upload-offset')))
+      .toBeGreaterThan(0)
+    for (const [path, status] of [
+      ['/v1/channels/none', 404],
+      ['/v1/generations?limit=x', 400],
+    ] as const)
       expect((await ask(path)).status).toBe(status)
     await rawExchange(depot.url, 'no HTTP\r\n\r\n')
     expect(lines().filter(({ level }) => level >= 50)).toEqual([])

@@ -80,7 +80,17 @@ function start({ data, flags = [], environment = {}, uid }: ServeOptions): {
   readonly ended: Promise<Exit>
   readonly log: () => string
 } {
-  const words = ['serve', '--json', '--data', data, '--listen', '127.0.0.1:0', '--drain-seconds', '0', ...flags]
+  const words = [
+    'serve',
+    '--json',
+    '--data',
+    data,
+    '--listen',
+    '127.0.0.1:0',
+    '--drain-seconds',
+    '0',
+    ...flags,
+  ]
   const child = spawn(process.execPath, [BIN, ...words], {
     cwd: data.slice(0, data.lastIndexOf('/')),
     env: { PATH: process.env['PATH'], ...environment },

@@ -22,8 +22,10 @@ export async function verifyDepot(client: Client, known: Known): Promise<Verifie
   for await (const generation of client.generations()) generations.push(generation)
   for (const [at, { record }] of generations.entries()) {
     const parent = generations[at + 1]
-    if (record.parent !== (parent?.gid ?? null)) throw new Error(`${record.number} has not the parent before it`)
-    if (record.number !== generations.length - 1 - at) throw new Error(`number ${record.number} is out of order`)
+    if (record.parent !== (parent?.gid ?? null))
+      throw new Error(`${record.number} has not the parent before it`)
+    if (record.number !== generations.length - 1 - at)
+      throw new Error(`number ${record.number} is out of order`)
   }
   const changes = new Map<string, readonly DiffLine[]>()
   for (const [at, generation] of generations.entries()) {

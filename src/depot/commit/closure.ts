@@ -5,12 +5,15 @@ import type { Ledger, Stage, Wanted } from '../../ledger/ledger.ts'
 import type { Digest } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
+import { slices } from '../../model/slice.ts'
+import type { Clock } from '../../model/world.ts'
 import type { Pool } from '../../pool/pool.ts'
 import { channelsOf, releaseChangesOf } from './rows.ts'
 
 export interface ClosureParts {
   readonly ledger: Pick<Ledger, 'blobs' | 'changes'>
   readonly pool: Pick<Pool, 'open' | 'absent'>
+  readonly clock: Clock
 }
 
 const PAGE = 1000
@@ -40,17 +43,21 @@ export async function missingBlobs(parts: ClosureParts, stage: Stage): Promise<r
     const absent = new Set(await parts.pool.absent(page))
     const candidates = page.filter((wanted) => absent.has(wanted.digest))
     // A manifest that was staged and then replaced may still want blobs that nobody needs any more.
-    if (candidates.length > 0) staged ??= stagedManifests(parts, stage)
+    if (candidates.length > 0) staged ??= await stagedManifests(parts, stage)
     missing.push(...candidates.filter((wanted) => staged?.has(wanted.manifest) === true))
     if (page.length < PAGE || missing.length >= LIMITS.missingListed)
       return missing.slice(0, LIMITS.missingListed)
   }
 }
 
-function stagedManifests({ ledger }: ClosureParts, stage: Stage): ReadonlySet<Digest> {
+async function stagedManifests({ ledger, clock }: ClosureParts, stage: Stage): Promise<ReadonlySet<Digest>> {
   const manifests = new Set<Digest>()
+  const pace = slices(clock)
   for (const channel of channelsOf(ledger.changes, stage.id))
-    for (const { change } of releaseChangesOf(ledger.changes, stage.id, channel))
+    for (const { change } of releaseChangesOf(ledger.changes, stage.id, channel)) {
       if (change.kind === 'line') manifests.add(change.release.manifest)
+      const turn = pace.breathe()
+      if (turn !== undefined) await turn
+    }
   return manifests
 }

@@ -4,6 +4,7 @@
  * A large stage is planned while others commit; only if the head has moved meanwhile is it planned again, alone. The
  * flip itself compares the head once more, so a second process could not slip in between either.
  */
+import { LRUCache } from 'lru-cache'
 import type { Flip, Ledger, Stage } from '../../ledger/ledger.ts'
 import { encodeMetaset, type Metaset } from '../../metaset/metaset.ts'
 import { type Digest, digestOf } from '../../model/digest.ts'
@@ -53,6 +54,7 @@ export interface Outcome {
 export class Commits {
   readonly #parts: CommitParts
   readonly #turns = new Turns(LIMITS.openStages)
+  readonly #plans = new LRUCache<string, Promise<Plan>>({ max: LIMITS.plansKept })
 
   constructor(parts: CommitParts) {
     this.#parts = parts
@@ -105,11 +107,22 @@ export class Commits {
     })
   }
 
-  async #plan(
-    stage: Stage,
-  ): Promise<{ readonly metaset: Metaset; readonly on: Generation; readonly revision: number }> {
-    const { head, views, ledger } = this.#parts
-    const on = head.now()
+  /** One plan for all who ask for the same stage on the same head: previews, and the commit after them. */
+  async #plan(stage: Stage): Promise<Plan> {
+    const on = this.#parts.head.now()
+    const key = `${stage.id} ${stage.revision} ${on.gid}`
+    const planned = this.#plans.get(key) ?? this.#planOn(stage, on)
+    this.#plans.set(key, planned)
+    try {
+      return await planned
+    } catch (error) {
+      this.#plans.delete(key)
+      throw error
+    }
+  }
+
+  async #planOn(stage: Stage, on: Generation): Promise<Plan> {
+    const { views, ledger } = this.#parts
     const base = ledger.generations.get(stage.base)
     const metaset = await planStage(this.#parts, {
       stage,
@@ -190,6 +203,14 @@ export class Commits {
           }),
     }
   }
+}
+
+/** What a stage becomes on a head. */
+interface Plan {
+  readonly metaset: Metaset
+  readonly on: Generation
+  /** Of the stage, when it was planned. */
+  readonly revision: number
 }
 
 interface ApplyWish {

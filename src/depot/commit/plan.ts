@@ -2,7 +2,7 @@
  * Planning a commit: from a head and the rows of a stage to the next metaset, or to the list of conflicts.
  *
  * Nodes of the new trees go into the pool while the plan is made, durable but named by nothing yet; a plan that is
- * thrown away costs room until the next sweep, and nothing else. Only the flip makes it true (DESIGN §2).
+ * thrown away costs room, which a sweep of the pool will have to give back, and nothing else. Only the flip makes it true (DESIGN §2).
  *
  * A stage rebases by itself: its rows are applied to the head, and conflict only where the head differs from the
  * stage's base in the very keys that the stage writes (DESIGN §3, "Many publishers").

@@ -24,7 +24,7 @@ const TRAILER_BYTES = 8
 const GZIP_PIECE_BYTES = 262_144
 const PLAIN_PIECE_BYTES = 1_048_576
 
-/** One ordinary gzip member. Fails with `blob-missing` or `blob-corrupt`. */
+/** One ordinary gzip member. Fails with `blob-unavailable` or `blob-corrupt`. */
 export async function* gzippedCatalog(sources: CatalogSources, tree: Tree): AsyncGenerator<Uint8Array> {
   let pieces: Uint8Array[] = [GZIP_HEADER]
   let size = GZIP_HEADER.length
@@ -40,7 +40,7 @@ export async function* gzippedCatalog(sources: CatalogSources, tree: Tree): Asyn
   yield Buffer.concat([...pieces, LAST_BLOCK, trailerOf(tree)])
 }
 
-/** The leaves one after the other. Fails with `blob-missing` or `blob-corrupt`. */
+/** The leaves one after the other. Fails with `blob-unavailable` or `blob-corrupt`. */
 export async function* plainCatalog(sources: CatalogSources, tree: Tree): AsyncGenerator<Uint8Array> {
   // The next pieces are inflated while the one before is sent.
   let ahead: Promise<Uint8Array> | undefined
@@ -74,7 +74,7 @@ interface StoredLeaf {
 
 function segmentOf({ nodes }: CatalogSources, leaf: Tree): Segment {
   const segment = nodes.segment(leaf.root)
-  if (segment === undefined) throw failure('blob-missing', { missing: [leaf.root], total: 1 })
+  if (segment === undefined) throw failure('blob-unavailable', { digest: leaf.root })
   if (segment.crc32 !== leaf.crc32 || segment.length !== leaf.bytes)
     throw failure('blob-corrupt', { digest: leaf.root, reason: 'its checksum is not the one the tree has' })
   return segment

@@ -9,7 +9,7 @@ import type { ChangeRow, Ledger, Stage } from '../../ledger/ledger.ts'
 import { keyOf } from '../../metaset/key.ts'
 import type { NodeReader } from '../../metaset/node.ts'
 import { lookup } from '../../metaset/read.ts'
-import { decodeBound, type Release } from '../../metaset/release.ts'
+import { decodeBound, decodeRelease, type Release } from '../../metaset/release.ts'
 import { EMPTY_TREE } from '../../metaset/tree.ts'
 import { failure } from '../../model/errors.ts'
 import { parseChannelName } from '../../model/name.ts'
@@ -27,6 +27,9 @@ export interface ReleaseParts extends KeepParts {
   /** The view of the head at this moment. */
   readonly head: () => Promise<View>
 }
+
+/** Rows that go at once when a channel is taken away. */
+const PAGE = 1_000
 
 export class StageReleases {
   readonly #parts: ReleaseParts
@@ -99,11 +102,19 @@ export class StageReleases {
     await this.#write(stage, name, CHANNEL_KEY, encodeChange({ kind: 'settings', format: 'semver', frozen }))
   }
 
-  /** Takes a whole channel away. Needs `admin`. Fails with `not-found`. */
+  /** Takes a whole channel away, and what the stage did to its releases. Needs `admin`. Fails with `not-found`. */
   async removeChannel(actor: Actor, stage: Stage, channel: string): Promise<void> {
     demand(actor, 'admin')
     const view = await this.#parts.head()
     view.channel(channel)
+    const { changes } = this.#parts.ledger
+    const page = (): readonly ChangeRow[] =>
+      changes.list(stage.id, { channel, key: CHANNEL_KEY }, PAGE).filter((row) => row.channel === channel)
+    for (let rows = page(); rows.length > 0; rows = page())
+      await changes.write(
+        stage.id,
+        rows.map(({ key }) => ({ channel, key, value: undefined })),
+      )
     await this.#write(stage, channel, CHANNEL_KEY, encodeChange({ kind: 'drop' }))
   }
 
@@ -114,20 +125,28 @@ export class StageReleases {
     examined: readonly ExaminedManifest[],
   ): Promise<readonly StagedManifest[]> {
     const view = await this.#writable(actor, stage, channel)
-    const rows: ChangeRow[] = []
+    const rows = new Map<string, ChangeRow>()
     const pace = slices(this.#parts.clock)
     for (const manifest of examined) {
       const row = await this.#rowOf(view, channel, manifest)
-      if (row !== undefined) rows.push(row)
-      await pace.breathe()
+      if ((rows.get(row.key)?.value ?? row.value) !== row.value)
+        throw failure('manifest-invalid', {
+          reason: `${manifest.name} ${manifest.version} stands twice in the batch, with different manifests`,
+        })
+      rows.set(row.key, row)
+      const turn = pace.breathe()
+      if (turn !== undefined) await turn
     }
     const staged = await keepManifests(this.#parts, stage.id, examined)
-    await this.#parts.ledger.changes.write(stage.id, rows)
+    await this.#parts.ledger.changes.write(stage.id, [...rows.values()])
     return staged
   }
 
-  /** The row that stages a manifest; none when the head offers just this already. Fails with `name-conflict`. */
-  async #rowOf(view: View, channel: string, manifest: ExaminedManifest): Promise<ChangeRow | undefined> {
+  /**
+   * The row that stages a manifest. Where the head offers just this, it says so with the head's own line, marks and
+   * all: that changes nothing, unless somebody takes the release away meanwhile. Fails with `name-conflict`.
+   */
+  async #rowOf(view: View, channel: string, manifest: ExaminedManifest): Promise<ChangeRow> {
     const { name, version, digest } = manifest
     const key = keyOf(name, version)
     const { bound: names, releases } = view.known(channel) ?? { bound: EMPTY_TREE, releases: EMPTY_TREE }
@@ -135,9 +154,9 @@ export class StageReleases {
     const bound = line && decodeBound(line).manifest
     if (bound !== undefined && bound !== digest)
       throw failure('name-conflict', { channel, name, version, bound, offered: digest })
-    const isOffered = bound !== undefined && (await lookup(this.#parts.nodes, releases, key)) !== undefined
-    const value = isOffered ? undefined : encodeChange({ kind: 'line', release: releaseOf(manifest) })
-    return { channel, key, value }
+    const offered = bound === undefined ? undefined : await lookup(this.#parts.nodes, releases, key)
+    const release = offered === undefined ? releaseOf(manifest) : decodeRelease(offered)
+    return { channel, key, value: encodeChange({ kind: 'line', release }) }
   }
 
   /** The release as stage and head have it now. */
@@ -157,6 +176,10 @@ export class StageReleases {
     const view = await this.#parts.head()
     const staged = this.#parts.ledger.changes.get(stage.id, name, CHANNEL_KEY)
     const change = staged === undefined ? undefined : decodeChannelChange(staged)
+    if (change?.kind === 'drop')
+      throw failure('bad-request', {
+        reason: `this stage takes channel ${name} away; add to it in another stage`,
+      })
     const frozen = change?.kind === 'settings' ? change.frozen : view.known(name)?.settings.frozen === true
     if (frozen) throw failure('channel-frozen', { channel: name })
     return view

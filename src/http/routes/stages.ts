@@ -17,7 +17,7 @@ import {
 } from '../../wire/schemas.ts'
 import type { Guard } from '../guard.ts'
 
-type Parts = Pick<Depot, 'stages' | 'head' | 'generations' | 'ledger' | 'pool'>
+type Parts = Pick<Depot, 'stages' | 'head' | 'generations' | 'ledger' | 'pool' | 'clock'>
 
 /** `Depot-Generation` of what is asked of a stage: its base (PROTOCOL §2). */
 export function stampStage(reply: FastifyReply, stage: Pick<Stage, 'base'>): FastifyReply {
