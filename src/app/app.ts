@@ -69,7 +69,8 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
   const draining = { now: false }
   const server = await buildServer({
     depot,
-    scrub: (signal) => scrub(store, { clock, signal, onDamaged: store.condemn }),
+    scrub: (signal) =>
+      scrub(store, { clock, signal, onDamaged: async (digest) => await store.condemn(digest) }),
     log,
     clock,
     random,

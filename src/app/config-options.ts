@@ -166,7 +166,8 @@ export const OPTIONS: OptionTable = {
   metricsToken: {
     placeholder: 'secret',
     fallback: undefined,
-    description: 'bearer token for /metrics; without one it answers on loopback, and elsewhere to an admin token',
+    description:
+      'bearer token for /metrics; without one it answers on loopback, and elsewhere to an admin token',
     secret: true,
     parse: parseSecret,
   },

@@ -9,6 +9,7 @@ import type { Ledger, Token } from '../ledger/ledger.ts'
 import { digestOf, rawOf } from '../model/digest.ts'
 import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
+import { demandText } from '../model/name.ts'
 import { parseScopes } from '../model/scope.ts'
 import type { Clock, Random } from '../model/world.ts'
 import type { Actor } from './actor.ts'
@@ -28,6 +29,8 @@ export interface NewToken {
 
 const SECRET_PREFIX = 'depot_'
 const ID_BYTES = 6
+// oxlint-disable-next-line no-control-regex -- control characters are what it refuses
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 
 export class Access {
   readonly #tokens: Ledger['tokens']
@@ -53,6 +56,9 @@ export class Access {
 
   /** Fails with `bad-request`, `name-invalid` or `limit-exceeded`. */
   async create(wish: TokenWish, secret: string = this.newSecret()): Promise<NewToken> {
+    demandText(wish.label, 'the label')
+    if (CONTROL.test(wish.label))
+      throw failure('bad-request', { reason: 'the label has a control character' })
     const scopes = parseScopes(wish.scopes)
     if (this.list().filter((token) => token.revokedMs === undefined).length >= LIMITS.tokens)
       throw failure('limit-exceeded', { what: 'tokens', limit: LIMITS.tokens })

@@ -74,6 +74,7 @@ export async function openDepot(parts: DepotParts): Promise<Depot> {
       nodes: reader,
       files,
       examine,
+      access,
       clock,
       head: async () => await views.of(head.now()),
     }),

@@ -96,7 +96,9 @@ export function headersOfReading(
   const headers = [HEADERS.generation, generation, 'cache-control', cacheControlOf(reading)]
   if (mount === 'head') headers.push(HEADERS.head, head.gid)
   const isUnpinned = mount === 'head' || mount === 'exact'
-  if (isUnpinned) headers.push('content-location', pinned(view.gid, request.url))
+  // A request line may hold a whole URL; only a path can be put under a pin.
+  if (isUnpinned && request.url.startsWith('/'))
+    headers.push('content-location', pinned(view.gid, request.url))
   const varies = isUnpinned ? [...vary, HEADERS.minGeneration, HEADERS.exactGeneration] : vary
   if (varies.length > 0) headers.push('vary', varies.join(', '))
   return headers

@@ -3,7 +3,7 @@
  *
  * A hot answer goes out before the framework sees the request: one look-up, the headers as one prepared list, the
  * bytes. Only the plainest GET gets it: whatever carries a condition, a range, a floor, a pin or a token goes the
- * long way, which is where the rules are.
+ * long way, which is where the rules are. So does whatever has a query: there is no end of those that mean the same.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { LRUCache } from 'lru-cache'
@@ -16,7 +16,8 @@ interface HotAnswer {
   readonly bytes: Uint8Array
 }
 
-const HEADERS_BYTES = 1024
+/** What the cache itself needs for an entry, whatever is in it. */
+const ENTRY_BYTES = 256
 
 export class HotAnswers {
   readonly #answers: LRUCache<string, HotAnswer>
@@ -28,7 +29,7 @@ export class HotAnswers {
     this.#maximumBytes = maximumBytes
     this.#answers = new LRUCache({
       maxSize: Math.max(1, maximumBytes),
-      sizeCalculation: ({ bytes }) => bytes.length + HEADERS_BYTES,
+      sizeCalculation: sizeOf,
     })
   }
 
@@ -52,10 +53,16 @@ export class HotAnswers {
   keep(request: IncomingMessage, headers: readonly string[], bytes: Uint8Array): void {
     const { url, method } = request
     if (this.#maximumBytes === 0 || bytes.length > LIMITS.answerCacheEntryBytes) return
-    if (url === undefined || method !== 'GET' || !isPlain(request.headers)) return
+    if (url === undefined || url.includes('?') || method !== 'GET' || !isPlain(request.headers)) return
     // Bytes of their own: what was read shares its memory with what was read beside it, and would keep all of that.
     this.#answers.set(url, { headers, bytes: new Uint8Array(bytes) })
   }
+}
+
+/** All that the entry holds; a character of a text may take two bytes. */
+function sizeOf({ headers, bytes }: HotAnswer, url: string): number {
+  const characters = headers.reduce((sum, text) => sum + text.length, url.length)
+  return ENTRY_BYTES + bytes.length + 2 * characters
 }
 
 /** Whether nothing in the headers asks for more than the bytes. */

@@ -3,6 +3,8 @@
  */
 import type { FastifyInstance } from 'fastify'
 import { PATHS } from '../wire/paths.ts'
+import type { BodyBounds } from './bounds/body-bounds.ts'
+import { forgetUnread } from './bounds/unread-body.ts'
 import type { Guard } from './guard.ts'
 import type { HotAnswers } from './hot-answers.ts'
 import { generationMount, previewMount, type ReadingOf } from './mounts.ts'
@@ -21,17 +23,17 @@ import { manifestRoutes, stageReleaseRoutes } from './routes/stage-releases.ts'
 import { stageRoutes } from './routes/stages.ts'
 import { tokenRoutes } from './routes/tokens.ts'
 import type { FaceParts } from './server.ts'
-import { forgetUnread } from './unread-body.ts'
 
 export interface RouteParts extends FaceParts {
   readonly guard: Guard
   readonly hot: HotAnswers
+  readonly bodies: BodyBounds
 }
 
 type Plugin = (server: FastifyInstance) => void
 
 export async function registerRoutes(server: FastifyInstance, parts: RouteParts): Promise<void> {
-  const { depot, guard, metrics, isDraining, scrub, clock, options } = parts
+  const { depot, guard, bodies, metrics, isDraining, scrub, clock, options } = parts
   // Where reading needs a token, every answer is for one reader.
   const hot = guard.isOpen ? parts.hot : undefined
   const generation = generationMount(depot, guard)
@@ -46,9 +48,11 @@ export async function registerRoutes(server: FastifyInstance, parts: RouteParts)
     )
   }
 
-  const mountWriting = async (plugin: Plugin): Promise<void> => {
+  // Uploads of single blobs are streams; all other bodies are taken whole.
+  const mountWriting = async (plugin: Plugin, isWhole = true): Promise<void> => {
     await mount('', (child) => {
       guard.askFirst(child)
+      if (isWhole) bodies.bound(child)
       forgetUnread(child)
       plugin(child)
     })
@@ -90,7 +94,7 @@ export async function registerRoutes(server: FastifyInstance, parts: RouteParts)
   })
   await mountWriting((child) => {
     uploadRoutes(child, depot, guard)
-  })
+  }, false)
 }
 
 /** What can be read of one metaset, on whichever mount. */

@@ -20,6 +20,9 @@ import { HEADERS, MEDIA } from '../wire/headers.ts'
 import { watchMethods } from './allowed-methods.ts'
 import { answerProblem } from './answer-problem.ts'
 import { answerBare, answerUnread } from './bare-answer.ts'
+import { BodyBounds } from './bounds/body-bounds.ts'
+import { IdleSockets } from './bounds/idle-sockets.ts'
+import { described } from './described.ts'
 import { Guard } from './guard.ts'
 import { HotAnswers } from './hot-answers.ts'
 import type { Metrics } from './metrics.ts'
@@ -75,7 +78,9 @@ export async function buildServer(parts: FaceParts): Promise<Face> {
     byToken: new RateLimit(options.tokenRate, clock),
     byAddress: new RateLimit(options.addressRate, clock),
   })
-  const server = frame(parts, (listener) => (request, response) => {
+  const idle = new IdleSockets()
+  const server = frame(parts, idle, (listener) => (request, response) => {
+    idle.note(request, response)
     if (request.headers.host === undefined && request.httpVersion === '1.1') {
       const nameless = failure('bad-request', { reason: 'a request of HTTP/1.1 needs the header Host' })
       answerBare(nameless, request.socket, depot.head.now().gid)
@@ -86,6 +91,8 @@ export async function buildServer(parts: FaceParts): Promise<Face> {
     if (!hot.answer(request, response)) listener(request, response)
   })
   await server.register(swagger, {
+    exposeHeadRoutes: true,
+    transform: described,
     openapi: {
       info: {
         title: 'Depot',
@@ -102,7 +109,8 @@ export async function buildServer(parts: FaceParts): Promise<Face> {
   stampAll(server, parts)
   report(server, parts)
   const refuseOthers = watchMethods(server)
-  await registerRoutes(server, { ...parts, guard, hot })
+  const bodies = new BodyBounds(LIMITS.bufferedBodyBytes, LIMITS.requestTimeoutMs)
+  await registerRoutes(server, { ...parts, guard, hot, bodies })
   refuseOthers()
   return server
 }
@@ -110,6 +118,7 @@ export async function buildServer(parts: FaceParts): Promise<Face> {
 /** The bare server: its bounds, and what happens to what is no request. */
 function frame(
   { depot, log, random, options }: FaceParts,
+  idle: IdleSockets,
   wrap: (listener: RequestListener) => RequestListener,
 ): FastifyInstance {
   const generation = (): string => depot.head.now().gid
@@ -138,8 +147,7 @@ function frame(
         },
         wrap(listener as RequestListener),
       )
-      // A connection on which nothing moves for so long is given up, whatever it was about.
-      server.timeout = LIMITS.requestTimeoutMs
+      idle.watch(server, LIMITS.requestTimeoutMs, generation)
       answerUnread(server, generation)
       return server
     },
@@ -178,8 +186,8 @@ function stampAll(server: FastifyInstance, { depot }: FaceParts): void {
 
 /** What node:http says of a body that ends too early, whose sender hears nothing of all this any more. */
 function isBrokenOff(thrown: unknown): boolean {
-  const { code } = thrown as { readonly code?: unknown }
-  return code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE'
+  const { code, name } = (thrown ?? {}) as { readonly code?: unknown; readonly name?: unknown }
+  return code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE' || name === 'AbortError'
 }
 
 function report(server: FastifyInstance, { depot, metrics, options }: FaceParts): void {

@@ -119,7 +119,7 @@ export class LmdbChanges implements Changes {
         })
       const { stage } = draft.stage
       return {
-        stage: { stage: { ...stage, revision: stage.revision + 1 }, changes },
+        stage: { stage: { ...stage, edition: stage.edition + 1 }, changes },
         rows: draft.rows.size === 0 ? own : new Map([...draft.rows, ...own]),
       }
     } catch (error) {

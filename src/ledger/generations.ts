@@ -106,7 +106,7 @@ export class LmdbGenerations implements Generations {
     if (stage === undefined) return []
     const { stages } = this.#parts
     const found = stages.mustBeOpen(stage.id).stage
-    if (found.revision !== stage.revision) throw failure('stage-changed', { stage: stage.id })
+    if (found.edition !== stage.edition) throw failure('stage-changed', { stage: stage.id })
     return stages.rowsOfEnd(found, { state: 'committed', committed: gid })
   }
 

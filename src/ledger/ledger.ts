@@ -53,7 +53,7 @@ export interface Flip {
   /** The lineage, when this generation is the first of it. */
   readonly lineage?: Lineage
   /** The stage that ends as committed, as it was planned; fails with `stage-changed` when it has moved since. */
-  readonly stage?: { readonly id: StageId; readonly revision: number }
+  readonly stage?: { readonly id: StageId; readonly edition: number }
   readonly idempotency?: IdempotencyRecord
 }
 
@@ -73,7 +73,7 @@ export interface Stage {
   readonly createdMs: number
   readonly expiresMs: number
   /** Moves with every change, so that what was computed from the changes knows when it is stale. */
-  readonly revision: number
+  readonly edition: number
   /** The generation that it became. */
   readonly committed?: Gid
 }
@@ -88,14 +88,18 @@ export interface Stages {
   /**
    * Ends an open stage without a new generation, and drops its changes, wanted and leased blobs. A stage that had
    * nothing to change ends as committed, with the head as its generation and its base. One that was touched meanwhile
-   * does not expire. Fails with `stage-unknown`, `stage-expired`, or `stage-changed` when it is no longer at `revision`.
+   * does not expire. Fails with `stage-unknown`, `stage-expired`, or `stage-changed` when it is no longer at `edition`.
    */
-  close(
-    id: StageId,
-    state: 'aborted' | 'expired' | 'committed',
-    committed?: Gid,
-    revision?: number,
-  ): Promise<void>
+  close(id: StageId, state: 'aborted' | 'expired' | 'committed', closing?: Closing): Promise<void>
+}
+
+/** What becomes true in the transaction that ends a stage without a new generation. */
+export interface Closing {
+  /** The generation that stands for a stage which had nothing to change. */
+  readonly committed?: Gid
+  /** The stage as it was planned. */
+  readonly edition?: number
+  readonly idempotency?: IdempotencyRecord
 }
 
 /** What a stage does to one release of one channel, or to a channel itself. `key` is empty for the channel. */
@@ -108,7 +112,7 @@ export interface ChangeRow {
 }
 
 export interface Changes {
-  /** Adds, replaces or removes rows, and moves the stage's revision, in one transaction. Fails with
+  /** Adds, replaces or removes rows, and moves the stage's edition, in one transaction. Fails with
    * `stage-unknown`, `stage-expired`, or `limit-exceeded` when the stage would hold too many. */
   write(stage: StageId, rows: readonly ChangeRow[]): Promise<void>
   get(stage: StageId, channel: string, key: string): string | undefined

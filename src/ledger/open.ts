@@ -42,8 +42,8 @@ export async function openLedger(folder: string, options: LedgerOptions): Promis
 function ledgerIn(environment: Environment, { clock, log }: LedgerOptions): OpenLedger {
   const turns = new Turns()
   const sweep = new Sweep(environment, log)
-  const stages = new LmdbStages({ environment, turns, sweep, clock, log })
   const outcomes = new LmdbOutcomes(environment)
+  const stages = new LmdbStages({ environment, turns, sweep, outcomes, clock, log })
   const ledger: Ledger = {
     generations: new LmdbGenerations({ environment, turns, sweep, stages, outcomes }),
     stages,

@@ -7,12 +7,12 @@
  */
 import { strict as assert } from 'node:assert'
 import { failure } from '../model/errors.ts'
-import type { Gid } from '../model/generation.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock, Log } from '../model/world.ts'
 import { type Environment, PRESENT, type Row, type Tables } from './environment.ts'
 import { isStageId, stageKey, timeKey } from './keys.ts'
-import type { Stage, StageId, Stages } from './ledger.ts'
+import type { Closing, Stage, StageId, Stages } from './ledger.ts'
+import type { LmdbOutcomes } from './outcomes.ts'
 import type { Sweep } from './sweep.ts'
 import type { Turns } from './turns.ts'
 
@@ -26,6 +26,7 @@ export interface StageParts {
   readonly environment: Environment
   readonly turns: Turns
   readonly sweep: Sweep
+  readonly outcomes: LmdbOutcomes
   readonly clock: Clock
   readonly log: Pick<Log, 'warn'>
 }
@@ -91,20 +92,20 @@ export class LmdbStages implements Stages {
   async close(
     id: StageId,
     state: 'aborted' | 'expired' | 'committed',
-    committed?: Gid,
-    revision?: number,
+    { committed, edition, idempotency }: Closing = {},
   ): Promise<void> {
-    const { environment, turns, sweep, clock } = this.#parts
+    const { environment, turns, sweep, clock, outcomes } = this.#parts
     assert((state === 'committed') === (committed !== undefined), 'a committed stage has its generation')
     await turns.alone(id, async () => {
       const { stage } = this.mustBeOpen(id)
       if (state === 'expired' && stage.expiresMs > clock.now()) return
-      if (revision !== undefined && stage.revision !== revision) throw failure('stage-changed', { stage: id })
-      await environment.write(
-        committed === undefined
+      if (edition !== undefined && stage.edition !== edition) throw failure('stage-changed', { stage: id })
+      await environment.write([
+        ...(idempotency === undefined ? [] : outcomes.rowsOf(idempotency)),
+        ...(committed === undefined
           ? this.rowsOfEnd(stage, { state })
-          : this.rowsOfEnd({ ...stage, base: committed }, { state, committed }),
-      )
+          : this.rowsOfEnd({ ...stage, base: committed }, { state, committed })),
+      ])
       this.ended(id)
     })
     sweep.start()

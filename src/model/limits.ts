@@ -42,6 +42,10 @@ export const LIMITS = {
 
   // Stages.
   openStages: 1_000,
+  /** So that no publisher takes the places of all others. */
+  openStagesPerToken: 200,
+  /** What a lease takes in the ledger, roughly, with the pages that are copied for it. */
+  leaseBytes: 512,
   stageMembers: 100,
   stageChanges: 4_000_000,
   stageIdleMs: 86_400_000,
@@ -52,6 +56,8 @@ export const LIMITS = {
   requestBodyBytes: 8_388_608,
   /** Of a body that says what to do, and carries no list. */
   jsonBodyBytes: 65_536,
+  /** Of all bodies together that are in memory at one time. */
+  bufferedBodyBytes: 268_435_456,
   /** Of a body whose request was refused already: so much of it is still taken, for so long, and forgotten. */
   unreadBytes: 16_777_216,
   unreadMs: 10_000,
@@ -74,6 +80,9 @@ export const LIMITS = {
   manifestCacheBytes: 16_777_216,
   metasetCacheEntries: 64,
   plansKept: 16,
+  /** So many downloads of large blobs get pieces of 1 MiB, the others small ones. */
+  wideReaders: 64,
+  narrowPieceBytes: 32_768,
   /** One slice of work on the event loop ends after this long. */
   sliceMs: 4,
 

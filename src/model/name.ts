@@ -53,6 +53,11 @@ export function compareUtf8(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }
 
+/** Text that people wrote, as it can stand in canonical JSON: no half of a surrogate pair. Fails with `bad-request`. */
+export function demandText(text: string, what: string): void {
+  if (!text.isWellFormed()) throw failure('bad-request', { reason: `${what} is not well-formed Unicode` })
+}
+
 /** Text for an error message: bounded, whatever came in. */
 export function clip(text: string): string {
   return text.length > 120 ? `${text.slice(0, 120)}...` : text

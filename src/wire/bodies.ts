@@ -73,8 +73,8 @@ export interface StageBody {
   readonly owner: string
   readonly members: readonly string[]
   readonly changes: number
-  /** Blobs that its manifests name and that are absent; at most 1,000. */
-  readonly missing: readonly Digest[]
+  /** Blobs that its manifests name and that are absent, at most 1,000; a list of stages does not tell. */
+  readonly missing?: readonly Digest[]
   readonly committed?: Gid
 }
 

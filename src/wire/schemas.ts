@@ -103,9 +103,11 @@ export const StageBody: TUnsafe<body.StageBody> = bodyOf(
     owner: Type.String(),
     members: Type.Array(Type.String()),
     changes: Type.Integer(),
-    missing: Type.Array(DigestText, {
-      description: `blobs that its manifests name and that are absent, at most ${LIMITS.missingListed}`,
-    }),
+    missing: Type.Optional(
+      Type.Array(DigestText, {
+        description: `blobs that its manifests name and that are absent, at most ${LIMITS.missingListed}; not in a list of stages`,
+      }),
+    ),
     committed: Type.Optional(GidText),
   }),
 )

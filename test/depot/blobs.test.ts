@@ -163,6 +163,19 @@ describe('a quota', () => {
     expect([asked, used()]).toEqual([3, 100])
   })
 
+  it('counts manifests, before anything of them is kept', async () => {
+    const [first, second] = [manifestOf(), manifestOf({ version: '2.0.0' })]
+    const quotaBytes = first.text.length
+    const { token } = await at.depot.access.create({ label: 'ci', scopes: ['publish:*'], quotaBytes })
+    const actor = { id: token.id, label: 'ci', scopes: token.scopes }
+    const own = await open(at, actor)
+    await at.depot.releases.put(actor, own, RELEASE, first.text)
+    const more = at.depot.releases.put(actor, own, { ...RELEASE, version: '2.0.0' }, second.text)
+    expect(await outcomeOf(more)).toBe('quota-exceeded')
+    expect(await at.stores.pool.open(second.digest)).toBeUndefined()
+    expect(at.depot.access.list().find(({ id }) => id === token.id)?.usedBytes).toBe(quotaBytes)
+  })
+
   it('does not hold up who has none', async () => {
     const actor = await actorWith(at, 'publish:*')
     const own = await open(at, actor)

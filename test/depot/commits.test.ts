@@ -84,7 +84,10 @@ describe('a commit', () => {
   it('of an empty stage makes no generation, and the stage ends with the head', async () => {
     const head = at.depot.head.now()
     const stage = await open(at, at.admin)
-    expect(await commit(at, at.admin, stage)).toEqual({ generation: head, changed: false })
+    expect(await commit(at, at.admin, stage, { key: KEY })).toEqual({ generation: head, changed: false })
+    expect(await commit(at, at.admin, stage, { key: KEY })).toEqual({ generation: head, changed: false })
+    const other = commit(at, at.admin, stage, { key: { ...KEY, bodyDigest: digestOf('other') } })
+    expect(await outcomeOf(other)).toBe('idempotency-mismatch')
     expect(at.depot.head.now()).toEqual(head)
     expect(at.depot.stages.show(at.admin, stage.id)).toMatchObject({
       state: 'committed',

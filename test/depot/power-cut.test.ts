@@ -129,7 +129,7 @@ async function publish(at: Engine, heard: Heard): Promise<void> {
     const [small, large] = blobs
     if (missing.includes(small!.digest)) await at.depot.blobs.putAll(at.admin, stage, [small!])
     if (missing.includes(large!.digest)) {
-      const offset = (await at.depot.blobs.offset(stage, large!.digest)) ?? 0
+      const offset = (await at.depot.blobs.progress(stage, large!.digest))?.offset ?? 0
       const [digest, size, rest] = [large!.digest, large!.bytes.length, large!.bytes.subarray(offset)]
       await at.depot.blobs.upload(at.admin, stage, {
         digest,

@@ -35,7 +35,7 @@ describe('a stage', () => {
       state: 'open',
       owner: publisher.id,
       base: at.depot.head.now().gid,
-      revision: 0,
+      edition: 0,
     })
     expect(at.depot.stages.list(publisher)).toEqual([stage])
     for (const scope of ['read', 'replicate'])
@@ -86,6 +86,34 @@ describe('a stage', () => {
     expect(await outcomeOf(stageRelease(at, at.admin, idle))).toBe('stage-expired')
     at.clock.advance(IDLE_MS)
     expect(await at.depot.stages.expire()).toEqual([used.id])
+  })
+
+  it('in which something is under way does not expire, however long that takes', async () => {
+    const [busy, idle] = [await open(at, at.admin), await open(at, at.admin)]
+    const gate = Promise.withResolvers<void>()
+    const work = at.depot.stages.during(at.admin, busy.id, async () => await gate.promise)
+    at.clock.advance(2 * IDLE_MS)
+    expect(await at.depot.stages.expire()).toEqual([idle.id])
+    gate.resolve()
+    await work
+    at.clock.advance(IDLE_MS - 1)
+    expect(await at.depot.stages.expire()).toEqual([])
+    at.clock.advance(1)
+    expect(await at.depot.stages.expire()).toEqual([busy.id])
+  })
+
+  it('in which pieces come has its time moved at most once a second', async () => {
+    const { id } = await open(at, at.admin)
+    const expires = (): number => at.depot.stages.show(at.admin, id).expiresMs - at.clock.now()
+    await at.depot.stages.during(at.admin, id, async (_stage, alive) => {
+      at.clock.advance(999)
+      alive()
+      expect(expires()).toBe(IDLE_MS - 999)
+      at.clock.advance(1)
+      alive()
+      expect(expires()).toBe(IDLE_MS)
+      await Promise.resolve()
+    })
   })
 
   it('that expired keeps nobody from opening it anew, and leaves nothing visible', async () => {
@@ -144,8 +172,8 @@ describe('a stage', () => {
     expect(ids.map((id) => id.slice(0, id.indexOf('-')))).toEqual([kept.id])
   })
 
-  it('is one of a bounded number', async () => {
-    const opening = Array.from({ length: LIMITS.openStages }, async () => await open(at, at.admin))
+  it('is one of a bounded number that its token may have open, however many are opened at once', async () => {
+    const opening = Array.from({ length: LIMITS.openStagesPerToken }, async () => await open(at, at.admin))
     const [first] = await Promise.all(opening)
     expect(await outcomeOf(open(at, at.admin))).toBe('limit-exceeded')
     await at.depot.stages.abort(at.admin, first!.id)

@@ -2,7 +2,9 @@
  * The short way of hot answers is invisible: the second answer is the first in every header and byte, and whatever
  * asks for more than the bytes goes the long way.
  */
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { HotAnswers } from '../../src/http/hot-answers.ts'
 import type { Answer, Ask } from '../support/exchange.ts'
 import { hexOf, LARGE, type ReadFixture, readFixture, SMALL } from './read-fixture.ts'
 import { type Asking, asking } from './well-formed.ts'
@@ -30,7 +32,6 @@ function withoutToken({ depot }: Pick<ReadFixture, 'depot'>): Asking {
 const FILES = '/v1/channels/stable/files/hello/1.0.0'
 const HOT = [
   `/o/sha256/${hexOf(SMALL)}`,
-  `/o/sha256/${hexOf(SMALL)}?whatever=1`,
   `/g/PIN${FILES}/small.txt`,
   `/g/PIN${FILES}/empty`,
   '/g/PIN/v1/channels/stable/manifests/hello/1.0.0',
@@ -142,5 +143,25 @@ describe('while the depot drains', () => {
     const answer = await ask(url, { headers: { connection: 'keep-alive' } })
     expect([answer.status, answer.header('connection')]).toEqual([200, 'close'])
     await closed
+  })
+})
+
+describe('what is kept', () => {
+  it('has no query, for there is no end of those', async () => {
+    const url = `/o/sha256/${hexOf(SMALL)}?whatever=1`
+    await anybody(url)
+    const before = await shortWays()
+    expect((await anybody(url)).status).toBe(200)
+    expect(await shortWays()).toBe(before)
+  })
+
+  it('is counted with its URL and its headers', () => {
+    const request = (url: string): IncomingMessage => ({ method: 'GET', url, headers: {} }) as IncomingMessage
+    const response = { writeHead: () => undefined, end: () => undefined } as unknown as ServerResponse
+    const hot = new HotAnswers(100_000)
+    const urls = Array.from({ length: 100 }, (_, at) => `/${at}/${'x'.repeat(4_000)}`)
+    for (const url of urls) hot.keep(request(url), ['etag', 'y'.repeat(1_000)], new Uint8Array(1))
+    const kept = urls.filter((url) => hot.answer(request(url), response))
+    expect(kept.length).toBe(Math.floor(100_000 / (256 + 1 + 2 * (kept[0]!.length + 1_004))))
   })
 })

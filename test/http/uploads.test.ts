@@ -3,7 +3,10 @@
  * kept, what is refused, and that nothing is kept of what is wrong.
  */
 import { randomBytes } from 'node:crypto'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { sourceOfBytes } from '../../src/client/stage/sources.ts'
 import { digestOf } from '../../src/model/digest.ts'
 import { encodeBatch } from '../../src/wire/batch.ts'
 import type { Answer, Ask } from '../support/exchange.ts'
@@ -98,6 +101,24 @@ describe.each([
     expect(await isThere(bytes)).toBe(true)
   })
 
+  it('that is there already is refused with other bytes, and an earlier part of it goes with the right ones', async () => {
+    const bytes = randomBytes(size)
+    const part = { 'upload-complete': '?0', 'upload-length': String(size) }
+    expect((await put(bytes, { body: bytes.subarray(0, 10), headers: part })).status).toBe(204)
+    const other = await openStage(ask)
+    expect((await ask(urlOf(bytes, other), { method: 'PUT', body: bytes })).status).toBe(201)
+    const wrong = await put(bytes, { body: randomBytes(size) })
+    expect([wrong.status, wrong.problem]).toEqual([400, 'digest-mismatch'])
+    expect((await readdir(join(depot.data, 'incoming'))).some((name) => name.includes(hexOf(bytes)))).toBe(
+      true,
+    )
+    expect((await put(bytes)).status).toBe(200)
+    expect((await readdir(join(depot.data, 'incoming'))).some((name) => name.includes(hexOf(bytes)))).toBe(
+      false,
+    )
+    expect((await ask(`/o/sha256/${hexOf(bytes)}`)).body.equals(bytes)).toBe(true)
+  })
+
   it('is stored when it comes in chunks of unknown length', async () => {
     const bytes = randomBytes(size)
     const answer = await put(bytes, { headers: { 'transfer-encoding': 'chunked' } })
@@ -166,7 +187,22 @@ describe('an upload that was cut off', () => {
     ])
     expect((await patch(bytes, 700_000, bytes.subarray(700_000))).status).toBe(201)
     expect(await isThere(bytes)).toBe(true)
-    expect((await ask(urlOf(bytes), { method: 'HEAD' })).status).toBe(404)
+    const stored = await ask(urlOf(bytes), { method: 'HEAD' })
+    expect([stored.status, stored.header('upload-offset'), stored.header('upload-complete')]).toEqual([
+      204,
+      '2000000',
+      '?1',
+    ])
+  })
+
+  it('with all its bytes there is finished by the client', async () => {
+    const bytes = randomBytes(200_000)
+    const unfinished = await put(bytes, {
+      headers: { 'upload-complete': '?0', 'upload-length': String(bytes.length) },
+    })
+    expect([unfinished.status, unfinished.header('upload-offset')]).toEqual([204, '200000'])
+    await depot.client.stage(stage).upload([sourceOfBytes(bytes)])
+    expect(await isThere(bytes)).toBe(true)
   })
 
   it('is refused at any other offset, and says which is right', async () => {

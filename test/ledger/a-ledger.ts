@@ -94,7 +94,7 @@ export function stageOn(base: Gid, id: string, more: Partial<Stage> = {}): Stage
     message: '',
     createdMs: FIRST_MS,
     expiresMs: FIRST_MS + 86_400_000,
-    revision: 0,
+    edition: 0,
     ...more,
   }
 }

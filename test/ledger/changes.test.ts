@@ -34,7 +34,7 @@ describe('the changes of a stage', () => {
         const model = modelOf(writes.flat())
         expect(ledger.changes.list(stage, undefined, 1_000)).toEqual(model)
         expect(ledger.changes.count(stage)).toBe(model.length)
-        expect(ledger.stages.get(stage)?.revision).toBe(writes.length)
+        expect(ledger.stages.get(stage)?.edition).toBe(writes.length)
         for (const { channel, key, value } of model)
           expect(ledger.changes.get(stage, channel, key)).toBe(value)
         await ledger.stages.close(stage, 'aborted')
@@ -123,7 +123,7 @@ describe('writing changes', () => {
     const listed = ledger.changes.list(stage, undefined, 1_000)
     expect(listed).toEqual(modelOf(writes.flat()))
     expect(ledger.changes.count(stage)).toBe(listed.length)
-    expect(ledger.stages.get(stage)?.revision).toBe(100)
+    expect(ledger.stages.get(stage)?.edition).toBe(100)
   })
 
   it('counts right when writers come while others are at it, and has them in the order in which they came', async () => {
@@ -148,7 +148,7 @@ describe('writing changes', () => {
     await Promise.all(Array.from({ length: 12 }, writer))
     expect(ledger.changes.list(stage, undefined, 1_000)).toEqual(modelOf(came))
     expect(ledger.changes.count(stage)).toBe(modelOf(came).length)
-    expect(ledger.stages.get(stage)?.revision).toBe(240)
+    expect(ledger.stages.get(stage)?.edition).toBe(240)
   })
 
   it('lets others have their turn while it takes 20,000 rows, and shows all of them at once', async () => {

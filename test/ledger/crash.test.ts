@@ -69,9 +69,9 @@ function expectWhole(ledger: OpenLedger, acknowledged: readonly Acknowledged[]):
     expect(ledger.outcomes.recall('token-1', stage, 'key')?.gid).toBe(gid)
     expect(ledger.blobs.isLeased(digestOf(stage))).toBe(false)
   }
-  for (const { id, revision } of ledger.stages.listOpen()) {
-    expect(ledger.changes.count(id)).toBe(revision * 50)
-    expect(ledger.changes.list(id, undefined, 1_000)).toHaveLength(revision * 50)
+  for (const { id, edition } of ledger.stages.listOpen()) {
+    expect(ledger.changes.count(id)).toBe(edition * 50)
+    expect(ledger.changes.list(id, undefined, 1_000)).toHaveLength(edition * 50)
     expect(ledger.outcomes.recall('token-1', id, 'key')).toBeUndefined()
   }
 }

@@ -103,11 +103,11 @@ describe('on a full disk', () => {
     )
     expect(codes).toEqual(all.map(() => 'disk-full'))
     expect(ledger.changes.count(stage)).toBe(0)
-    expect(ledger.stages.get(stage)?.revision).toBe(0)
+    expect(ledger.stages.get(stage)?.edition).toBe(0)
 
     await rm(join(folder.path, 'filler'))
     await ledger.changes.write(stage, rows)
-    const next = await ledger.generations.flip(flipAfter(head, { stage: { id: stage, revision: 1 } }))
+    const next = await ledger.generations.flip(flipAfter(head, { stage: { id: stage, edition: 1 } }))
     await ledger[Symbol.asyncDispose]()
     await using again = await openedLedger(folder.path)
     expect(again.generations.head()).toEqual(next)

@@ -14,7 +14,7 @@ for (let at = 0; ; at += 1) {
   const rows = Array.from({ length: 50 }, (_, n) => ({ channel: 'a', key: `name-${n}\0${at}`, value: '{}' }))
   await ledger.changes.write(id, rows)
   await ledger.blobs.lease(id, [digestOf(id)])
-  const flip = flipAfter(ledger.generations.head(), { stage: { id, revision: 1 } })
+  const flip = flipAfter(ledger.generations.head(), { stage: { id, edition: 1 } })
   const key = {
     token: 'token-1',
     stage: id,

@@ -93,7 +93,7 @@ describe('a flip', () => {
     const head = await flipped(ledger, 1)
     const stage = await openStage(ledger)
     const idempotency = outcome('key', flipAfter(old).gid)
-    const late = flipAfter(old, { message: 'late', stage: { id: stage, revision: 0 }, idempotency })
+    const late = flipAfter(old, { message: 'late', stage: { id: stage, edition: 0 }, idempotency })
     await expect(ledger.generations.flip(late)).rejects.toMatchObject({
       code: 'base-changed',
       details: { expected: old.gid, generation: head.gid },
@@ -129,14 +129,14 @@ describe('a flip', () => {
     const head = await flipped(before, 1)
     const id = await openStage(before)
     await before.changes.write(id, [{ channel: 'stable', key: 'left-pad\u00001.0.0', value: '{}' }])
-    const stage = { id, revision: 1 }
+    const stage = { id, edition: 1 }
     const flip = flipAfter(head, { stage, idempotency: outcome('key', flipAfter(head).gid) })
     const { gid } = await before.generations.flip(flip)
     await before[Symbol.asyncDispose]()
 
     await using after = await openedLedger(folder.path, clock)
     expect(after.generations.head()?.gid).toBe(gid)
-    expect(after.stages.get(id)).toMatchObject({ state: 'committed', committed: gid, revision: 1 })
+    expect(after.stages.get(id)).toMatchObject({ state: 'committed', committed: gid, edition: 1 })
     expect(after.stages.listOpen()).toEqual([])
     expect(after.outcomes.recall('token-1', id, 'key')).toEqual(flip.idempotency)
     await expect(after.changes.write(id, [])).rejects.toMatchObject({ code: 'stage-expired' })
@@ -148,10 +148,10 @@ describe('a flip', () => {
     const head = await flipped(ledger, 1)
     const id = await openStage(ledger)
     const write = ledger.changes.write(id, [{ channel: 'stable', key: 'a\u00001', value: '{}' }])
-    const flip = ledger.generations.flip(flipAfter(head, { stage: { id, revision: 0 } }))
+    const flip = ledger.generations.flip(flipAfter(head, { stage: { id, edition: 0 } }))
     await expect(flip).rejects.toMatchObject({ code: 'stage-changed' })
     await write
-    expect(ledger.stages.get(id)).toMatchObject({ state: 'open', revision: 1 })
+    expect(ledger.stages.get(id)).toMatchObject({ state: 'open', edition: 1 })
     expect(ledger.generations.head()).toEqual(head)
   })
 
@@ -161,9 +161,9 @@ describe('a flip', () => {
     const head = await flipped(ledger, 1)
     const id = await openStage(ledger)
     await ledger.stages.close(id, 'aborted')
-    const ended = ledger.generations.flip(flipAfter(head, { stage: { id, revision: 0 } }))
+    const ended = ledger.generations.flip(flipAfter(head, { stage: { id, edition: 0 } }))
     await expect(ended).rejects.toMatchObject({ code: 'stage-expired', details: { state: 'aborted' } })
-    const unknown = { id: 'nobody' as typeof id, revision: 0 }
+    const unknown = { id: 'nobody' as typeof id, edition: 0 }
     const absent = ledger.generations.flip(flipAfter(head, { stage: unknown }))
     await expect(absent).rejects.toMatchObject({ code: 'stage-unknown' })
   })

@@ -59,7 +59,7 @@ async function committed(
   atMs: number,
 ): Promise<IdempotencyRecord> {
   const id = await openStage(ledger, stage)
-  const flip = flipAfter(ledger.generations.head(), { stage: { id, revision: 0 } })
+  const flip = flipAfter(ledger.generations.head(), { stage: { id, edition: 0 } })
   const bodyDigest = digestOf(key)
   const idempotency = { token: 'token-1', stage: id, key, bodyDigest, gid: flip.gid, atMs }
   await ledger.generations.flip({ ...flip, idempotency })

@@ -3,6 +3,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import type { StageId } from '../../src/ledger/ledger.ts'
+import { digestOf } from '../../src/model/digest.ts'
 import { LIMITS } from '../../src/model/limits.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { FIRST_MS, flipped, openedLedger, openStage, StandingClock, stageOn } from './a-ledger.ts'
@@ -61,8 +62,17 @@ describe('a stage', () => {
     await using ledger = await openedLedger(folder.path)
     const { gid } = await flipped(ledger, 1)
     const id = await openStage(ledger)
-    await ledger.stages.close(id, 'committed', gid)
+    const outcome = {
+      token: 'token-1',
+      stage: id,
+      key: 'key',
+      bodyDigest: digestOf('body'),
+      gid,
+      atMs: FIRST_MS,
+    }
+    await ledger.stages.close(id, 'committed', { committed: gid, idempotency: outcome })
     expect(ledger.stages.get(id)).toMatchObject({ state: 'committed', committed: gid })
+    expect(ledger.outcomes.recall('token-1', id, 'key')).toEqual(outcome)
   })
 
   it('beyond the limit is refused, and fits again when one has ended', async () => {
@@ -139,7 +149,7 @@ describe('a stage in use', () => {
       await ledger.changes.write(id, [{ channel: 'stable', key: `a\u00001.0.${at}`, value: '{}' }])
     })
     await Promise.all(writes)
-    expect(ledger.stages.get(id)).toMatchObject({ expiresMs: clock.now() + DAY_MS, revision: 20 })
+    expect(ledger.stages.get(id)).toMatchObject({ expiresMs: clock.now() + DAY_MS, edition: 20 })
     expect(ledger.changes.count(id)).toBe(20)
   })
 })

@@ -34,7 +34,7 @@ describe('the rows of an ended stage', () => {
     const before = await openedLedger(folder.path)
     const head = await flipped(before, 1)
     const id = await fullStage(before, 's1')
-    const next = await before.generations.flip(flipAfter(head, { stage: { id, revision: 1 } }))
+    const next = await before.generations.flip(flipAfter(head, { stage: { id, edition: 1 } }))
     await before[Symbol.asyncDispose]()
     const left = await counts(folder.path)
     expect(left.changes).toBeGreaterThan(0)

@@ -73,7 +73,8 @@ function addShow(family: Command, shell: Shell): void {
       doing(shell, async (output, options: DepotOptions, id: string) => {
         const client = await connectToWrite(shell, options)
         const stage = await client.stage(id).show(shell.signal)
-        await output.say(stage, [stageText(stage), ...stage.missing.map((d) => `  missing ${d}`)].join('\n'))
+        const gaps = (stage.missing ?? []).map((digest) => `  missing ${digest}`)
+        await output.say(stage, [stageText(stage), ...gaps].join('\n'))
       }),
     )
 }
@@ -140,7 +141,7 @@ function addAbort(family: Command, shell: Shell): void {
     )
 }
 
-function stageText({ id, state, base, changes, missing, expires, message }: StageBody): string {
+function stageText({ id, state, base, changes, missing = [], expires, message }: StageBody): string {
   const gaps = missing.length === 0 ? '' : `, ${countText(missing.length, 'blob')} missing`
   return `${id}  ${state}  ${countText(changes, 'change')}${gaps}  on ${base}  until ${expires}  ${message}`.trimEnd()
 }

@@ -3,7 +3,7 @@
  *
  *   PUT     the bytes from the start
  *   HEAD    after a connection broke: how many of them are there?
- *   PATCH   the rest, from that offset
+ *   PATCH   the rest, from that offset; nothing but the word that it ends when all bytes are there
  *
  * The depot counts what it has, not we; so also somebody else's half of the same blob is gone on with.
  */
@@ -48,11 +48,11 @@ export async function uploadLarge(
       if (!isWorthGoingOn(error) || fruitless >= FRUITLESS_MAXIMUM) throw error
     }
     await caller.pause(fruitless, signal)
-    const there = await offsetOf(caller, path, source, signal)
-    if (there > offset) fruitless = 0
-    offset = there
+    const there = await progressOf(caller, path, source, signal)
+    if (there.offset > offset) fruitless = 0
+    offset = there.offset
     moveTo(offset)
-    if (offset === source.size) return
+    if (there.complete) return
   }
 }
 
@@ -80,15 +80,26 @@ function sendingFrom(path: string, source: Source, offset: number, moveTo: (posi
   }
 }
 
-/** How many bytes the depot has; all of them when it has the blob. What else is wrong the next PUT will tell. */
-async function offsetOf(caller: Caller, path: string, source: Source, signal?: AbortSignal): Promise<number> {
+interface Progress {
+  readonly offset: number
+  /** Whether the blob is stored: a depot may have all bytes and wait to be told that they are all. */
+  readonly complete: boolean
+}
+
+/** How many bytes the depot has. What else is wrong the next PUT will tell. */
+async function progressOf(
+  caller: Caller,
+  path: string,
+  source: Source,
+  signal?: AbortSignal,
+): Promise<Progress> {
   const answer = await caller.done({ method: 'HEAD', path, expect: NOTHING_THERE, fresh: true }, signal)
-  if (NOTHING_THERE.includes(answer.status)) return 0
-  if (answer.headers.get(HEADERS.uploadComplete) === '?1') return source.size
+  if (NOTHING_THERE.includes(answer.status)) return { offset: 0, complete: false }
+  if (answer.headers.get(HEADERS.uploadComplete) === '?1') return { offset: source.size, complete: true }
   const text = answer.headers.get(HEADERS.uploadOffset) ?? ''
   const offset = /^\d{1,15}$/.test(text) ? Number(text) : -1
-  if (offset < 0 || offset >= source.size) throw answer.invalid(`the upload offset "${text.slice(0, 20)}"`)
-  return offset
+  if (offset < 0 || offset > source.size) throw answer.invalid(`the upload offset "${text.slice(0, 20)}"`)
+  return { offset, complete: false }
 }
 
 async function* counted(

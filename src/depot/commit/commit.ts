@@ -18,14 +18,16 @@ import {
 } from '../../model/generation.ts'
 import { instantOf, parseInstant } from '../../model/instant.ts'
 import { LIMITS } from '../../model/limits.ts'
+import { demandText } from '../../model/name.ts'
 import type { Clock } from '../../model/world.ts'
 import type { Pool } from '../../pool/pool.ts'
-import type { Actor } from '../actor.ts'
+import { type Actor, demand } from '../actor.ts'
 import type { Head } from '../head.ts'
 import type { Views } from '../read/views.ts'
 import { demandBlobs } from './closure.ts'
 import { type PlanParts, planStage } from './plan.ts'
 import { rollbackMetaset } from './rollback.ts'
+import { channelChangeOf, channelsOf } from './rows.ts'
 import { Turns } from './turns.ts'
 
 export interface CommitParts extends PlanParts {
@@ -66,8 +68,10 @@ export class Commits {
    * `idempotency-mismatch` or `disk-full`.
    */
   async commit(actor: Actor, stage: Stage, wish: CommitWish): Promise<Outcome> {
+    if (wish.message !== undefined) demandText(wish.message, 'the message')
     const again = this.#repeated(actor, stage, wish)
     if (again !== undefined) return again
+    this.#demandScopes(actor, stage)
     await demandBlobs(this.#parts, stage)
     const planned = wish.onlyOn === undefined ? await this.#plan(stage) : undefined
     return await this.#turns.take(async () => {
@@ -76,7 +80,7 @@ export class Commits {
       if (earlier !== undefined) return earlier
       if (current.state !== 'open') throw failure('stage-expired', { stage: stage.id, state: current.state })
       this.#demandHead(wish.onlyOn)
-      const isFresh = planned?.on === this.#parts.head.now() && planned.revision === current.revision
+      const isFresh = planned?.on === this.#parts.head.now() && planned.edition === current.edition
       if (!isFresh) await demandBlobs(this.#parts, current)
       const { metaset } = isFresh ? planned : await this.#plan(current)
       return await this.#apply(metaset, {
@@ -95,6 +99,7 @@ export class Commits {
 
   /** A new generation with the channels of an old one (PROTOCOL §9). Needs `admin`, which the caller has checked. */
   async rollback(actor: Actor, to: Generation, message: string): Promise<Outcome> {
+    demandText(message, 'the message')
     const target = await this.#parts.views.of(to)
     return await this.#turns.take(async () => {
       const head = this.#parts.head.now()
@@ -110,7 +115,7 @@ export class Commits {
   /** One plan for all who ask for the same stage on the same head: previews, and the commit after them. */
   async #plan(stage: Stage): Promise<Plan> {
     const on = this.#parts.head.now()
-    const key = `${stage.id} ${stage.revision} ${on.gid}`
+    const key = `${stage.id} ${stage.edition} ${on.gid}`
     const planned = this.#plans.get(key) ?? this.#planOn(stage, on)
     this.#plans.set(key, planned)
     try {
@@ -129,7 +134,15 @@ export class Commits {
       base: (await views.of(base ?? on)).metaset,
       head: (await views.of(on)).metaset,
     })
-    return { metaset, on, revision: stage.revision }
+    return { metaset, on, edition: stage.edition }
+  }
+
+  /** Whoever commits may do all that the stage does, whoever of its members staged it. Fails with `forbidden`. */
+  #demandScopes(actor: Actor, stage: Stage): void {
+    for (const channel of channelsOf(this.#parts.changes, stage.id)) {
+      const isSetUp = channelChangeOf(this.#parts.changes, stage.id, channel) !== undefined
+      demand(actor, isSetUp ? 'admin' : `publish:${channel}`)
+    }
   }
 
   #demandHead(expected: Gid | undefined): void {
@@ -156,7 +169,11 @@ export class Commits {
     const digest = digestOf(bytes)
     if (digest === parent.record.metaset && wish.rollbackOf === undefined) {
       if (wish.stage !== undefined)
-        await ledger.stages.close(wish.stage.id, 'committed', parent.gid, wish.stage.revision)
+        await ledger.stages.close(wish.stage.id, 'committed', {
+          committed: parent.gid,
+          edition: wish.stage.edition,
+          ...this.#outcomeOf(parent.gid, wish),
+        })
       return { generation: parent, changed: false }
     }
     await reserve.put(bytes, { digest })
@@ -182,25 +199,23 @@ export class Commits {
     }
     const bytes = encodeRecord(record)
     const gid = gidOf(record, bytes)
-    const { stage, key } = wish
+    const { stage } = wish
     return {
       expected: parent.gid,
       gid,
       record,
       bytes,
-      ...(stage === undefined ? {} : { stage: { id: stage.id, revision: stage.revision } }),
-      ...(stage === undefined || key === undefined
-        ? {}
-        : {
-            idempotency: {
-              token: key.token,
-              stage: stage.id,
-              key: key.text,
-              bodyDigest: key.bodyDigest,
-              gid,
-              atMs: this.#parts.clock.now(),
-            },
-          }),
+      ...(stage === undefined ? {} : { stage: { id: stage.id, edition: stage.edition } }),
+      ...this.#outcomeOf(gid, wish),
+    }
+  }
+
+  /** What answers the same request when it comes again. */
+  #outcomeOf(gid: Gid, { stage, key }: ApplyWish): Pick<Flip, 'idempotency'> {
+    if (stage === undefined || key === undefined) return {}
+    const { token, text, bodyDigest } = key
+    return {
+      idempotency: { token, stage: stage.id, key: text, bodyDigest, gid, atMs: this.#parts.clock.now() },
     }
   }
 }
@@ -210,7 +225,7 @@ interface Plan {
   readonly metaset: Metaset
   readonly on: Generation
   /** Of the stage, when it was planned. */
-  readonly revision: number
+  readonly edition: number
 }
 
 interface ApplyWish {

@@ -15,7 +15,7 @@ import { uploadId } from './stages.ts'
 
 export interface BlobParts {
   readonly ledger: Pick<Ledger, 'blobs'>
-  readonly pool: Pick<Pool, 'putAll' | 'absent'>
+  readonly pool: Pick<Pool, 'put' | 'putAll' | 'absent' | 'open'>
   readonly incoming: Incoming
   readonly access: Pick<Access, 'use' | 'afford' | 'left'>
   readonly room: Room
@@ -36,9 +36,15 @@ export type UploadOutcome =
   | { readonly kind: 'stored'; readonly stored: Stored; readonly fresh: boolean }
   | { readonly kind: 'partial'; readonly offset: number }
 
+export interface Progress {
+  readonly offset: number
+  /** Whether the blob is in the depot; else its upload is to be gone on with, or finished when all bytes are there. */
+  readonly complete: boolean
+}
+
 export class StageBlobs {
   readonly #parts: BlobParts
-  #uploading = 0
+  readonly #uploading = new Set<{ readonly id: string }>()
 
   constructor(parts: BlobParts) {
     this.#parts = parts
@@ -47,6 +53,8 @@ export class StageBlobs {
   /** Leases what was declared and tells what is absent. Fails with `quota-exceeded` or `disk-full` if that cannot come. */
   async missing(actor: Actor, stage: Stage, declared: readonly Stored[]): Promise<readonly Digest[]> {
     const { ledger, pool, access, room } = this.#parts
+    // Leases are rows of the ledger and take room as well: they may not take what is kept for commits.
+    await room.demand(declared.length * LIMITS.leaseBytes)
     await ledger.blobs.lease(
       stage.id,
       declared.map((blob) => blob.digest),
@@ -64,7 +72,8 @@ export class StageBlobs {
     stage: Stage,
     blobs: readonly { readonly digest: Digest; readonly bytes: Uint8Array }[],
   ): Promise<readonly Digest[]> {
-    const { ledger, pool, access } = this.#parts
+    const { ledger, pool, access, room } = this.#parts
+    await room.demand(blobs.length * LIMITS.leaseBytes)
     const digests = blobs.map((blob) => blob.digest)
     await ledger.blobs.lease(stage.id, digests)
     await access.use(
@@ -77,15 +86,14 @@ export class StageBlobs {
     )
   }
 
-  /** Bytes of an upload that are here; undefined when none is under way. */
-  async offset(stage: Stage, digest: Digest): Promise<number | undefined> {
-    return await this.#parts.incoming.offset(uploadId(stage.id, hexOf(digest)))
-  }
-
-  /** Whether the blob is in the depot, whoever brought it. */
-  async has(stage: Stage, blob: Stored): Promise<boolean> {
-    await this.#parts.ledger.blobs.lease(stage.id, [blob.digest])
-    return (await this.#parts.pool.absent([blob])).length === 0
+  /** How far a blob has come: whole, whoever brought it, or in part; undefined when nothing of it is here. */
+  async progress(stage: Stage, digest: Digest): Promise<Progress | undefined> {
+    const { ledger, incoming } = this.#parts
+    await ledger.blobs.lease(stage.id, [digest])
+    const size = await this.#sizeOf(digest)
+    if (size !== undefined) return { offset: size, complete: true }
+    const offset = await incoming.offset(uploadId(stage.id, hexOf(digest)))
+    return offset === undefined ? undefined : { offset, complete: false }
   }
 
   /**
@@ -93,13 +101,53 @@ export class StageBlobs {
    * `limit-exceeded`, `quota-exceeded` or `disk-full`, or `hold-limit` when too many are under way.
    */
   async upload(actor: Actor, stage: Stage, part: UploadPart): Promise<UploadOutcome> {
-    if (this.#uploading >= LIMITS.parallelUploads)
+    return await this.#counted(stage, part.digest, async () =>
+      (await this.#isWholeAndThere(stage, part))
+        ? await this.#check(stage, part)
+        : await this.#take(actor, stage, part),
+    )
+  }
+
+  async #counted<Result>(stage: Stage, digest: Digest, work: () => Promise<Result>): Promise<Result> {
+    if (this.#uploading.size >= LIMITS.parallelUploads)
       throw failure('hold-limit', { limit: LIMITS.parallelUploads })
-    this.#uploading += 1
+    const one = { id: uploadId(stage.id, hexOf(digest)) }
+    this.#uploading.add(one)
     try {
-      return await this.#take(actor, stage, part)
+      return await work()
     } finally {
-      this.#uploading -= 1
+      this.#uploading.delete(one)
+    }
+  }
+
+  async #isWholeAndThere(stage: Stage, { digest, size, offset, complete }: UploadPart): Promise<boolean> {
+    return size !== undefined && offset === 0 && complete && (await this.#has(stage, { digest, size }))
+  }
+
+  /** The blob is here already: what comes is only looked at, and an earlier part of it is of no use any more. */
+  async #check(stage: Stage, { digest, size, bytes }: UploadPart): Promise<UploadOutcome> {
+    const { pool, incoming } = this.#parts
+    const stored = await pool.put(bytes, { digest, ...(size === undefined ? {} : { size }) })
+    const id = uploadId(stage.id, hexOf(digest))
+    // Whoever is in the middle of sending the same may go on: taking his bytes away would be an error to him.
+    const isAlone = [...this.#uploading].filter((one) => one.id === id).length === 1
+    if (isAlone) await incoming.drop(id)
+    return { kind: 'stored', stored, fresh: false }
+  }
+
+  /** Whether the blob is in the depot, whoever brought it. */
+  async #has(stage: Stage, blob: Stored): Promise<boolean> {
+    await this.#parts.ledger.blobs.lease(stage.id, [blob.digest])
+    return (await this.#parts.pool.absent([blob])).length === 0
+  }
+
+  /** The size of a blob that is in the depot, and not one that is damaged: whoever has its bytes may heal it. */
+  async #sizeOf(digest: Digest): Promise<number | undefined> {
+    try {
+      return (await this.#parts.pool.open(digest))?.size
+    } catch (error) {
+      if (isFailure(error, 'blob-corrupt')) return undefined
+      throw error
     }
   }
 

@@ -12,8 +12,9 @@ import { lookup } from '../../metaset/read.ts'
 import { decodeBound, decodeRelease, type Release } from '../../metaset/release.ts'
 import { EMPTY_TREE } from '../../metaset/tree.ts'
 import { failure } from '../../model/errors.ts'
-import { parseChannelName } from '../../model/name.ts'
+import { demandText, parseChannelName } from '../../model/name.ts'
 import { slices } from '../../model/slice.ts'
+import type { Access } from '../access.ts'
 import { type Actor, demand } from '../actor.ts'
 import type { Examine, ExaminedManifest } from '../read/examine.ts'
 import type { View, Wish } from '../read/view.ts'
@@ -24,6 +25,7 @@ export interface ReleaseParts extends KeepParts {
   readonly ledger: Pick<Ledger, 'changes' | 'blobs'>
   readonly nodes: NodeReader
   readonly examine: Examine
+  readonly access: Pick<Access, 'use'>
   /** The view of the head at this moment. */
   readonly head: () => Promise<View>
 }
@@ -82,6 +84,7 @@ export class StageReleases {
     wish: Wish,
     mark: { readonly status: 'yanked' | 'deprecated' | null; readonly reason?: string },
   ): Promise<void> {
+    if (mark.reason !== undefined) demandText(mark.reason, 'the reason')
     const { status: _, reason: __, ...plain } = await this.#existing(actor, stage, wish)
     const release: Release =
       mark.status === null
@@ -137,6 +140,10 @@ export class StageReleases {
       const turn = pace.breathe()
       if (turn !== undefined) await turn
     }
+    await this.#parts.access.use(
+      actor.id,
+      examined.reduce((sum, { bytes }) => sum + bytes.length, 0),
+    )
     const staged = await keepManifests(this.#parts, stage.id, examined)
     await this.#parts.ledger.changes.write(stage.id, [...rows.values()])
     return staged

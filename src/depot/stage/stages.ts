@@ -7,6 +7,7 @@ import type { Ledger, Stage, StageId } from '../../ledger/ledger.ts'
 import { failure } from '../../model/errors.ts'
 import type { Generation } from '../../model/generation.ts'
 import { LIMITS } from '../../model/limits.ts'
+import { demandText } from '../../model/name.ts'
 import type { Clock, Random } from '../../model/world.ts'
 import type { Incoming } from '../../pool/pool.ts'
 import { type Actor, demandPublisher, isAdmin } from '../actor.ts'
@@ -18,6 +19,7 @@ export interface StageWish {
 }
 
 const ID_BYTES = 15
+const TOUCHED_EVERY_MS = 1_000
 
 export interface StageParts {
   readonly ledger: Pick<Ledger, 'stages'>
@@ -30,6 +32,10 @@ export interface StageParts {
 
 export class Stages {
   readonly #parts: StageParts
+  /** Owners of stages that are on their way into the ledger. */
+  readonly #opening: string[] = []
+  /** How many operations are under way in a stage. */
+  readonly #users = new Map<StageId, number>()
 
   constructor(parts: StageParts) {
     this.#parts = parts
@@ -39,8 +45,8 @@ export class Stages {
   async open(actor: Actor, wish: StageWish): Promise<Stage> {
     demandPublisher(actor)
     const { ledger, clock, random, idleMs } = this.#parts
-    if (ledger.stages.listOpen().length >= LIMITS.openStages)
-      throw failure('limit-exceeded', { what: 'open stages', limit: LIMITS.openStages })
+    demandText(wish.message, 'the message')
+    this.#demandPlace(actor.id)
     const now = clock.now()
     const stage: Stage = {
       id: `s${Buffer.from(random.bytes(ID_BYTES)).toString('hex')}` as StageId,
@@ -51,10 +57,24 @@ export class Stages {
       message: wish.message,
       createdMs: now,
       expiresMs: now + idleMs,
-      revision: 0,
+      edition: 0,
     }
-    await ledger.stages.open(stage)
+    // Counted from now on, for those who ask before it is in the ledger.
+    this.#opening.push(actor.id)
+    try {
+      await ledger.stages.open(stage)
+    } finally {
+      this.#opening.splice(this.#opening.indexOf(actor.id), 1)
+    }
     return stage
+  }
+
+  #demandPlace(owner: string): void {
+    const owners = [...this.#parts.ledger.stages.listOpen().map((stage) => stage.owner), ...this.#opening]
+    if (owners.length >= LIMITS.openStages)
+      throw failure('limit-exceeded', { what: 'open stages', limit: LIMITS.openStages })
+    if (owners.filter((other) => other === owner).length >= LIMITS.openStagesPerToken)
+      throw failure('limit-exceeded', { what: 'open stages of one token', limit: LIMITS.openStagesPerToken })
   }
 
   /** A stage in whatever state, for one of its own. Fails with `stage-unknown` or `forbidden`. */
@@ -67,13 +87,38 @@ export class Stages {
 
   /** A stage that may be added to, and whose time begins anew. Fails also with `stage-expired`. */
   use(actor: Actor, id: string): Stage {
-    const { ledger, clock, idleMs } = this.#parts
     const stage = this.show(actor, id)
-    const now = clock.now()
-    if (stage.state !== 'open' || stage.expiresMs <= now)
+    if (stage.state !== 'open' || this.#isIdle(stage))
       throw failure('stage-expired', { stage: id, state: stage.state === 'open' ? 'expired' : stage.state })
-    ledger.stages.touch(stage.id, now + idleMs)
+    this.#touch(stage.id)
     return stage
+  }
+
+  /**
+   * As `use`, for work that may take long: the stage does not expire while it runs, and its time begins anew when it
+   * ends. Work that calls `alive` now and then keeps that time, which a restart goes by, from falling behind.
+   */
+  async during<Result>(
+    actor: Actor,
+    id: string,
+    work: (stage: Stage, alive: () => void) => Promise<Result>,
+  ): Promise<Result> {
+    const stage = this.use(actor, id)
+    const { clock } = this.#parts
+    let touched = clock.monotonic()
+    const alive = (): void => {
+      const now = clock.monotonic()
+      if (now - touched < TOUCHED_EVERY_MS) return
+      touched = now
+      this.#touch(stage.id)
+    }
+    this.#count(stage.id, 1)
+    try {
+      return await work(stage, alive)
+    } finally {
+      this.#count(stage.id, -1)
+      this.#touch(stage.id)
+    }
   }
 
   /** Open stages of the actor; all of them for an admin. */
@@ -85,13 +130,14 @@ export class Stages {
   async abort(actor: Actor, id: string): Promise<void> {
     const stage = this.show(actor, id)
     if (stage.state === 'committed') throw failure('stage-expired', { stage: id, state: stage.state })
-    if (stage.state === 'open') await this.#close(stage.id, 'aborted')
+    if (stage.state !== 'open') return
+    await this.#close(stage.id, 'aborted')
+    await this.dropUploads()
   }
 
   /** Ends what was idle for too long, and drops uploads that no open stage waits for. */
   async expire(): Promise<readonly StageId[]> {
-    const now = this.#parts.clock.now()
-    const idle = this.#parts.ledger.stages.listOpen().filter((stage) => stage.expiresMs <= now)
+    const idle = this.#parts.ledger.stages.listOpen().filter((stage) => this.#isIdle(stage))
     for (const stage of idle) await this.#close(stage.id, 'expired')
     await this.dropUploads()
     return idle.map((stage) => stage.id)
@@ -104,6 +150,21 @@ export class Stages {
       const stage = ledger.stages.get(stageOfUpload(id))
       if (stage?.state !== 'open') await incoming.drop(id)
     }
+  }
+
+  #isIdle({ id, expiresMs }: Stage): boolean {
+    return expiresMs <= this.#parts.clock.now() && !this.#users.has(id)
+  }
+
+  #touch(id: StageId): void {
+    const { ledger, clock, idleMs } = this.#parts
+    ledger.stages.touch(id, clock.now() + idleMs)
+  }
+
+  #count(id: StageId, more: 1 | -1): void {
+    const users = (this.#users.get(id) ?? 0) + more
+    if (users === 0) this.#users.delete(id)
+    else this.#users.set(id, users)
   }
 
   async #close(id: StageId, state: 'aborted' | 'expired'): Promise<void> {

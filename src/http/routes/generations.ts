@@ -11,6 +11,7 @@ import { digestOf } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
 import { type Generation, isGid, parseGid } from '../../model/generation.ts'
 import { LIMITS } from '../../model/limits.ts'
+import { clip } from '../../model/name.ts'
 import { HEADERS, MEDIA } from '../../wire/headers.ts'
 import { PATHS, pinned } from '../../wire/paths.ts'
 import { GenerationBody, GenerationsBody } from '../../wire/schemas.ts'
@@ -117,6 +118,7 @@ function diffRoute(server: FastifyInstance, parts: Parts, readingOf: ReadingOf):
       const seen = seenFrom(parts, reading)
       const before = await parts.views.of(findGeneration(seen, ref))
       const after = await parts.views.of(findGeneration(seen, other))
+      demandChannel(channel, before, after)
       // Between two gids nothing ever changes, whatever the head is: cached like a pinned answer (DESIGN §7).
       const isFixed = isGid(ref) && isGid(other) && reading.mount === 'head'
       const fixed: Reading = isFixed ? { ...reading, mount: 'pinned' } : reading
@@ -129,6 +131,13 @@ function diffRoute(server: FastifyInstance, parts: Parts, readingOf: ReadingOf):
       return pump(reply, ndjson(differences(parts, before, after, channel), parts.clock))
     },
   })
+}
+
+/** Fails with `not-found`: nothing would be a wrong answer, and one that is kept for a week. */
+function demandChannel(channel: string | undefined, before: View, after: View): void {
+  if (channel === undefined || before.known(channel) !== undefined || after.known(channel) !== undefined)
+    return
+  throw failure('not-found', { what: `channel ${clip(channel)} in either generation` })
 }
 
 async function* differences(

@@ -6,7 +6,7 @@
 import type { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Depot } from '../../depot/depot.ts'
-import type { UploadPart } from '../../depot/stage/add-blobs.ts'
+import type { Progress, UploadPart } from '../../depot/stage/add-blobs.ts'
 import { digestOfHex } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
@@ -49,9 +49,10 @@ export function stageBlobRoutes(server: FastifyInstance, parts: Parts, guard: Gu
     },
     async (request, reply) => {
       const actor = guard.actor(request)
-      const stage = parts.stages.use(actor, request.params.stage)
-      const missing = await parts.blobs.missing(actor, stage, request.body.blobs)
-      return stampStage(reply, stage).send({ missing })
+      return await parts.stages.during(actor, request.params.stage, async (stage) => {
+        const missing = await parts.blobs.missing(actor, stage, request.body.blobs)
+        return stampStage(reply, stage).send({ missing })
+      })
     },
   )
 
@@ -68,10 +69,11 @@ export function stageBlobRoutes(server: FastifyInstance, parts: Parts, guard: Gu
     },
     async (request, reply) => {
       const actor = guard.actor(request)
-      const stage = parts.stages.use(actor, request.params.stage)
-      demandType(request, MEDIA.blobs)
-      const stored = await parts.blobs.putAll(actor, stage, decodeBatch(request.body))
-      return stampStage(reply, stage).send({ stored })
+      return await parts.stages.during(actor, request.params.stage, async (stage) => {
+        demandType(request, MEDIA.blobs)
+        const stored = await parts.blobs.putAll(actor, stage, decodeBatch(request.body))
+        return stampStage(reply, stage).send({ stored })
+      })
     },
   )
 }
@@ -95,18 +97,15 @@ export function uploadRoutes(server: FastifyInstance, parts: Parts, guard: Guard
     },
     handler: async (request, reply) => {
       const actor = guard.actor(request)
-      const stage = parts.stages.use(actor, request.params.stage)
-      const part = partOf(request)
-      stampStage(reply, stage)
-      const isThere =
-        part.size !== undefined &&
-        part.offset === 0 &&
-        (await parts.blobs.has(stage, { digest: part.digest, size: part.size }))
-      if (isThere) return reply.code(200).send({ digest: part.digest, size: part.size })
-      const outcome = await parts.blobs.upload(actor, stage, part)
-      if (outcome.kind === 'stored')
+      return await parts.stages.during(actor, request.params.stage, async (stage, alive) => {
+        const part = partOf(request)
+        stampStage(reply, stage)
+        const outcome = await parts.blobs.upload(actor, stage, { ...part, bytes: telling(part.bytes, alive) })
+        if (outcome.kind === 'partial')
+          return stampUpload(reply, { offset: outcome.offset, complete: false }).code(204).send()
+        if (!outcome.fresh) return reply.code(200).send(outcome.stored)
         return reply.code(201).header('location', stageBlobPath(stage.id, part.digest)).send(outcome.stored)
-      return stampUpload(reply, outcome.offset, false).code(204).send()
+      })
     },
   })
 
@@ -116,14 +115,14 @@ export function uploadRoutes(server: FastifyInstance, parts: Parts, guard: Guard
     async (request, reply) => {
       const stage = parts.stages.use(guard.actor(request), request.params.stage)
       const digest = digestOfHex(request.params.hex)
-      const offset = await parts.blobs.offset(stage, digest)
-      if (offset === undefined) throw failure('not-found', { what: `upload of ${digest} to this stage` })
-      return stampUpload(stampStage(reply, stage), offset, false).code(204).send()
+      const progress = await parts.blobs.progress(stage, digest)
+      if (progress === undefined) throw failure('not-found', { what: `upload of ${digest} to this stage` })
+      return stampUpload(stampStage(reply, stage), progress).code(204).send()
     },
   )
 }
 
-function stampUpload(reply: FastifyReply, offset: number, complete: boolean): FastifyReply {
+function stampUpload(reply: FastifyReply, { offset, complete }: Progress): FastifyReply {
   return reply.header(HEADERS.uploadOffset, offset).header(HEADERS.uploadComplete, complete ? '?1' : '?0')
 }
 
@@ -167,6 +166,14 @@ function countOf(request: FastifyRequest, header: string): number | undefined {
 function bodyOf(request: FastifyRequest): AsyncIterable<Uint8Array> {
   const body = (request.body as Readable | undefined) ?? request.raw
   return body.iterator({ destroyOnReturn: false })
+}
+
+/** The pieces, each of which tells that the sender is there still. */
+async function* telling(pieces: AsyncIterable<Uint8Array>, alive: () => void): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) {
+    alive()
+    yield piece
+  }
 }
 
 function demandType(request: FastifyRequest, expected: string): void {

@@ -1,5 +1,6 @@
 /** `/v1/stages/{stage}/channels/...`: what the stage does to channels and their releases (K6). */
 import type { FastifyInstance } from 'fastify'
+import Type from 'typebox'
 import type { Depot } from '../../depot/depot.ts'
 import type { Wish } from '../../depot/read/view.ts'
 import { failure } from '../../model/errors.ts'
@@ -23,11 +24,12 @@ const CHANNEL_URL = `${PATHS.stages}/:stage/channels/:channel`
 const RELEASES_URL = `${CHANNEL_URL}/manifests`
 const RELEASE_URL = `${RELEASES_URL}/:name/:version`
 const NEWLINE = 0x0a
+const NOTHING = { 204: Type.Null() }
 
 export function stageReleaseRoutes(server: FastifyInstance, parts: Parts, guard: Guard): void {
   server.delete<{ Params: Params }>(
     RELEASE_URL,
-    { schema: { summary: 'Remove a release', tags: ['publish'] } },
+    { schema: { summary: 'Remove a release', tags: ['publish'], response: NOTHING } },
     async (request, reply) => {
       const actor = guard.actor(request)
       const stage = parts.stages.use(actor, request.params.stage)
@@ -38,7 +40,14 @@ export function stageReleaseRoutes(server: FastifyInstance, parts: Parts, guard:
 
   server.patch<{ Params: Params; Body: StatusRequest }>(
     RELEASE_URL,
-    { schema: { summary: 'Mark a release as yanked or deprecated', tags: ['publish'], body: StatusSchema } },
+    {
+      schema: {
+        summary: 'Mark a release as yanked or deprecated',
+        tags: ['publish'],
+        body: StatusSchema,
+        response: NOTHING,
+      },
+    },
     async (request, reply) => {
       const actor = guard.actor(request)
       const stage = parts.stages.use(actor, request.params.stage)
@@ -49,7 +58,14 @@ export function stageReleaseRoutes(server: FastifyInstance, parts: Parts, guard:
 
   server.put<{ Params: Params; Body: ChannelRequest }>(
     CHANNEL_URL,
-    { schema: { summary: 'Make a channel, freeze or unfreeze it', tags: ['publish'], body: ChannelSchema } },
+    {
+      schema: {
+        summary: 'Make a channel, freeze or unfreeze it',
+        tags: ['publish'],
+        body: ChannelSchema,
+        response: NOTHING,
+      },
+    },
     async (request, reply) => {
       const actor = guard.actor(request)
       const stage = parts.stages.use(actor, request.params.stage)
@@ -60,7 +76,7 @@ export function stageReleaseRoutes(server: FastifyInstance, parts: Parts, guard:
 
   server.delete<{ Params: Params }>(
     CHANNEL_URL,
-    { schema: { summary: 'Take a channel away', tags: ['publish'] } },
+    { schema: { summary: 'Take a channel away', tags: ['publish'], response: NOTHING } },
     async (request, reply) => {
       const actor = guard.actor(request)
       const stage = parts.stages.use(actor, request.params.stage)

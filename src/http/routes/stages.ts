@@ -7,6 +7,7 @@ import { resolveGeneration } from '../../depot/freshness.ts'
 import type { Stage } from '../../depot/types.ts'
 import { parseGid } from '../../model/generation.ts'
 import { instantOf } from '../../model/instant.ts'
+import { LIMITS } from '../../model/limits.ts'
 import type { StageBody, StageRequest } from '../../wire/bodies.ts'
 import { HEADERS } from '../../wire/headers.ts'
 import { PATHS, stagePath } from '../../wire/paths.ts'
@@ -45,7 +46,7 @@ export function stageRoutes(server: FastifyInstance, parts: Parts, guard: Guard)
         base === undefined ? head : resolveGeneration(parts.generations, head, { pin: parseGid(base) })
       const stage = await parts.stages.open(actor, { base: on, message, members })
       stampStage(reply, stage).header('location', stagePath(stage.id))
-      return reply.code(201).send(await bodyOf(parts, stage))
+      return reply.code(201).send(await fullBodyOf(parts, stage))
     },
   )
 
@@ -53,8 +54,8 @@ export function stageRoutes(server: FastifyInstance, parts: Parts, guard: Guard)
     PATHS.stages,
     { schema: { summary: 'Open stages', tags: ['publish'], response: { 200: StagesBody } } },
     async (request, reply) => {
-      const stages: StageBody[] = []
-      for (const stage of parts.stages.list(guard.actor(request))) stages.push(await bodyOf(parts, stage))
+      const listed = parts.stages.list(guard.actor(request)).slice(0, LIMITS.listPage)
+      const stages = listed.map((stage) => bodyOf(parts, stage))
       return reply.header('cache-control', 'private, no-store').send({ stages })
     },
   )
@@ -64,13 +65,13 @@ export function stageRoutes(server: FastifyInstance, parts: Parts, guard: Guard)
     { schema: { summary: 'One stage', tags: ['publish'], response: { 200: StageSchema } } },
     async (request, reply) => {
       const stage = parts.stages.show(guard.actor(request), request.params.stage)
-      return stampStage(reply, stage).send(await bodyOf(parts, stage))
+      return stampStage(reply, stage).send(await fullBodyOf(parts, stage))
     },
   )
 
   server.delete<{ Params: { readonly stage: string } }>(
     `${PATHS.stages}/:stage`,
-    { schema: { summary: 'Abort a stage', tags: ['publish'] } },
+    { schema: { summary: 'Abort a stage', tags: ['publish'], response: { 204: Type.Null() } } },
     async (request, reply) => {
       const actor = guard.actor(request)
       const stage = parts.stages.show(actor, request.params.stage)
@@ -80,8 +81,13 @@ export function stageRoutes(server: FastifyInstance, parts: Parts, guard: Guard)
   )
 }
 
-async function bodyOf(parts: Parts, stage: Stage): Promise<StageBody> {
-  const isOpen = stage.state === 'open'
+/** With what is missing, for which every change of the stage is looked at. */
+async function fullBodyOf(parts: Parts, stage: Stage): Promise<StageBody> {
+  const missing = stage.state === 'open' ? await missingBlobs(parts, stage) : []
+  return { ...bodyOf(parts, stage), missing: missing.map(({ digest }) => digest) }
+}
+
+function bodyOf(parts: Pick<Parts, 'ledger'>, stage: Stage): StageBody {
   return {
     id: stage.id,
     base: stage.base,
@@ -91,8 +97,7 @@ async function bodyOf(parts: Parts, stage: Stage): Promise<StageBody> {
     message: stage.message,
     owner: stage.owner,
     members: stage.members,
-    changes: isOpen ? parts.ledger.changes.count(stage.id) : 0,
-    missing: isOpen ? (await missingBlobs(parts, stage)).map((blob) => blob.digest) : [],
+    changes: stage.state === 'open' ? parts.ledger.changes.count(stage.id) : 0,
     ...(stage.committed === undefined ? {} : { committed: stage.committed }),
   }
 }

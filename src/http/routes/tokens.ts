@@ -1,5 +1,6 @@
 /** `/v1/tokens`: making, listing and revoking tokens. The secret is shown once, in the answer that makes it. */
 import type { FastifyInstance } from 'fastify'
+import Type from 'typebox'
 import type { Depot } from '../../depot/depot.ts'
 import type { Token } from '../../depot/types.ts'
 import { instantOf, parseInstant } from '../../model/instant.ts'
@@ -57,7 +58,7 @@ export function tokenRoutes(server: FastifyInstance, parts: Parts, guard: Guard)
 
   server.delete<{ Params: { readonly id: string } }>(
     `${PATHS.tokens}/:id`,
-    { schema: { summary: 'Revoke a token', tags: ['access'] } },
+    { schema: { summary: 'Revoke a token', tags: ['access'], response: { 204: Type.Null() } } },
     async (request, reply) => {
       guard.admin(request)
       await parts.access.revoke(request.params.id)

@@ -12,7 +12,9 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Digest, digestOfRaw, hexOf, rawOf } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
+import { LIMITS } from '../../model/limits.ts'
 import { codeOf, type Durable, type Files, unlessGone } from '../durable.ts'
+import { PIECE_BYTES } from '../expected.ts'
 import type { Blob, Stored } from '../pool.ts'
 import type { DiskRoom, Purpose } from '../room.ts'
 import { hashFile, readPieces } from './pieces.ts'
@@ -33,6 +35,7 @@ const NOTHING = new Uint8Array()
 
 export class LargeBlobs {
   readonly #parts: LargeBlobsParts
+  #readers = 0
 
   constructor(parts: LargeBlobsParts) {
     this.#parts = parts
@@ -73,7 +76,7 @@ export class LargeBlobs {
     return {
       digest,
       size,
-      read: (start = 0, end = size) => readBlob(path, digest, start, Math.min(end, size)),
+      read: (start = 0, end = size) => this.#read({ path, digest }, start, Math.min(end, size)),
     }
   }
 
@@ -150,6 +153,21 @@ export class LargeBlobs {
     return read?.hasher.digest() === digest
   }
 
+  /** Many readers at once get small pieces, so that slow ones together hold a bounded amount of memory. */
+  async *#read(
+    blob: { readonly path: string; readonly digest: Digest },
+    start: number,
+    end: number,
+  ): AsyncGenerator<Uint8Array> {
+    this.#readers += 1
+    try {
+      const pieceBytes = this.#readers <= LIMITS.wideReaders ? PIECE_BYTES : LIMITS.narrowPieceBytes
+      yield* readBlob({ ...blob, pieceBytes }, start, end)
+    } finally {
+      this.#readers -= 1
+    }
+  }
+
   #sizeOf(digest: Digest): number | undefined {
     const size = this.#parts.sizes.get(rawOf(digest))
     return size === undefined ? undefined : unpackSize(size)
@@ -173,14 +191,17 @@ export class LargeBlobs {
 }
 
 async function* readBlob(
-  path: string,
-  digest: Digest,
+  {
+    path,
+    digest,
+    pieceBytes,
+  }: { readonly path: string; readonly digest: Digest; readonly pieceBytes: number },
   start: number,
   end: number,
 ): AsyncGenerator<Uint8Array> {
   let position = start
   try {
-    for await (const piece of readPieces(path, start, end)) {
+    for await (const piece of readPieces(path, start, end, pieceBytes)) {
       position += piece.length
       yield piece
     }

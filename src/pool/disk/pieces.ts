@@ -12,10 +12,15 @@ import { PIECE_BYTES } from '../expected.ts'
  * The bytes of a file from `start` up to, not including, `end`; fewer when the file ends before. A piece is valid
  * until the next one is asked for.
  */
-export async function* readPieces(path: string, start: number, end: number): AsyncGenerator<Uint8Array> {
+export async function* readPieces(
+  path: string,
+  start: number,
+  end: number,
+  pieceBytes: number = PIECE_BYTES,
+): AsyncGenerator<Uint8Array> {
   if (start >= end) return
   const file = await open(path, 'r')
-  const size = Math.min(PIECE_BYTES, end - start)
+  const size = Math.min(pieceBytes, end - start)
   const buffers = [
     Buffer.allocUnsafeSlow(size),
     Buffer.allocUnsafeSlow(end - start > size ? size : 0),

@@ -7,7 +7,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
-import { LIMITS } from '../model/limits.ts'
+import { LIMITS } from '../../model/limits.ts'
 
 /** For the routes that are registered after this one in the same context. */
 export function forgetUnread(server: FastifyInstance): void {

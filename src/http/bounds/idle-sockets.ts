@@ -1,0 +1,37 @@
+/**
+ * A connection on which nothing moves is given up: a body that has stopped to come, an answer that nobody takes, a
+ * client that asks for nothing more. Not so while a whole request is here and its answer has not begun: then it is the
+ * depot that lets the client wait, and a commit of millions may take its time.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { failure } from '../../model/errors.ts'
+import { answerBare } from '../bare-answer.ts'
+
+interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+}
+
+export class IdleSockets {
+  /** The newest of each connection: where that is answered, all before it are. */
+  readonly #newest = new WeakMap<Socket, Exchange>()
+
+  note(request: IncomingMessage, response: ServerResponse): void {
+    this.#newest.set(request.socket, { request, response })
+  }
+
+  /** Ends connections on which nothing has moved for `idleMs`. */
+  watch(server: Server, idleMs: number, generation: () => string): void {
+    server.timeout = idleMs
+    server.on('timeout', (socket: Socket) => {
+      const newest = this.#newest.get(socket)
+      if (newest === undefined || newest.response.headersSent) socket.destroy()
+      else if (newest.request.complete) socket.setTimeout(idleMs)
+      else {
+        answerBare(failure('request-timeout', {}), socket, generation())
+        socket.destroySoon()
+      }
+    })
+  }
+}
