@@ -31,7 +31,7 @@ const HASHES = 1_000
 
 /** What is being done with an upload at the moment. */
 interface Work {
-  readonly kind: 'append' | 'finish'
+  readonly kind: 'append' | 'finish' | 'drop'
   dropped: boolean
 }
 
@@ -89,10 +89,15 @@ export class DiskIncoming implements Incoming {
   async drop(id: string): Promise<void> {
     const path = this.#pathOf(id)
     const work = this.#works.get(id)
-    if (work?.kind === 'finish') throw failure('upload-busy', { digest: id })
-    if (work !== undefined) work.dropped = true
-    this.#begun.delete(id)
-    await this.#parts.blobs.discard(path)
+    if (work !== undefined && work.kind !== 'append') throw failure('upload-busy', { digest: id })
+    const discard = async (): Promise<void> => {
+      this.#begun.delete(id)
+      await this.#parts.blobs.discard(path)
+    }
+    // Nobody begins anything with a file that is about to go.
+    if (work === undefined) return await this.#alone(id, 'drop', discard)
+    work.dropped = true
+    await discard()
   }
 
   async *list(): AsyncGenerator<{ id: string; size: number; modifiedMs: number }> {

@@ -4,7 +4,7 @@
  * A stage belongs to the token that opened it; tokens listed in its `members` may add to it, and an admin may do all.
  */
 import type { Ledger, Stage, StageId } from '../../ledger/ledger.ts'
-import { failure } from '../../model/errors.ts'
+import { failure, isFailure } from '../../model/errors.ts'
 import type { Generation } from '../../model/generation.ts'
 import { LIMITS } from '../../model/limits.ts'
 import { demandText } from '../../model/name.ts'
@@ -148,7 +148,7 @@ export class Stages {
     const { incoming, ledger } = this.#parts
     for await (const { id } of incoming.list()) {
       const stage = ledger.stages.get(stageOfUpload(id))
-      if (stage?.state !== 'open') await incoming.drop(id)
+      if (stage?.state !== 'open') await incoming.drop(id).catch(unlessBusy)
     }
   }
 
@@ -183,4 +183,9 @@ function stageOfUpload(id: string): StageId {
 
 function isOwn(actor: Actor, stage: Stage): boolean {
   return stage.owner === actor.id || stage.members.includes(actor.id) || isAdmin(actor)
+}
+
+/** An upload that is just ending is left to the next round. */
+function unlessBusy(error: unknown): void {
+  if (!isFailure(error, 'upload-busy')) throw error
 }
