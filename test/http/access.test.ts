@@ -71,29 +71,56 @@ describe('a token', () => {
   })
 
   it.each([
-    ['publish:stable', { open: 201, stable: 200, other: 403, foreign: 403, rollback: 403, tokens: 403, scrub: 403 }],
-    ['publish:*', { open: 201, stable: 200, other: 200, foreign: 403, rollback: 403, tokens: 403, scrub: 403 }],
+    [
+      'publish:stable',
+      { open: 201, stable: 200, other: 403, foreign: 403, rollback: 403, tokens: 403, scrub: 403 },
+    ],
+    [
+      'publish:*',
+      { open: 201, stable: 200, other: 200, foreign: 403, rollback: 403, tokens: 403, scrub: 403 },
+    ],
     ['read', { open: 403, stable: 403, other: 403, foreign: 403, rollback: 403, tokens: 403, scrub: 403 }],
-    ['replicate', { open: 403, stable: 403, other: 403, foreign: 403, rollback: 403, tokens: 403, scrub: 403 }],
+    [
+      'replicate',
+      { open: 403, stable: 403, other: 403, foreign: 403, rollback: 403, tokens: 403, scrub: 403 },
+    ],
     ['admin', { open: 201, stable: 200, other: 200, foreign: 200, rollback: 201, tokens: 200, scrub: 200 }],
   ])('with the scope %s may do what it says and nothing else', async (scope, statuses) => {
     expect(await reach(as(await makeToken({ scopes: [scope] })))).toEqual(statuses)
   })
 
   it('that nobody knows, or none at all, may do nothing that writes', async () => {
-    const nothing = { open: 401, stable: 401, other: 401, foreign: 401, rollback: 401, tokens: 401, scrub: 401 }
+    const nothing = {
+      open: 401,
+      stable: 401,
+      other: 401,
+      foreign: 401,
+      rollback: 401,
+      tokens: 401,
+      scrub: 401,
+    }
     expect(await reach(as({ token: `depot_${'x'.repeat(43)}` }))).toEqual(nothing)
-    expect(await reach(async (path, more = {}) => await ask(path, { ...more, headers: { ...more.headers, authorization: '' } }))).toEqual(nothing)
+    expect(
+      await reach(
+        async (path, more = {}) =>
+          await ask(path, { ...more, headers: { ...more.headers, authorization: '' } }),
+      ),
+    ).toEqual(nothing)
   })
 
-  it.each(['Bearer', 'Bearer ', 'Basic ZGVwb3Q6eA==', 'bearer x y', `Bearer ${'x'.repeat(5_000)}`, 'depot_x', 'Bearer \u00e9'])(
-    'that is sent as %j is refused',
-    async (authorization) => {
-      const answer = await ask('/v1/stages', { headers: { authorization } })
-      expect([answer.status, answer.problem]).toEqual([401, 'unauthorised'])
-      expect(answer.header('www-authenticate')).toMatch(/^Bearer/)
-    },
-  )
+  it.each([
+    'Bearer',
+    'Bearer ',
+    'Basic ZGVwb3Q6eA==',
+    'bearer x y',
+    `Bearer ${'x'.repeat(5_000)}`,
+    'depot_x',
+    'Bearer \u00e9',
+  ])('that is sent as %j is refused', async (authorization) => {
+    const answer = await ask('/v1/stages', { headers: { authorization } })
+    expect([answer.status, answer.problem]).toEqual([401, 'unauthorised'])
+    expect(answer.header('www-authenticate')).toMatch(/^Bearer/)
+  })
 
   it('is a token whatever the case of Bearer, and however many spaces follow', async () => {
     for (const authorization of [`bearer ${depot.token}`, `BEARER   ${depot.token}`])
@@ -124,7 +151,10 @@ describe('a token', () => {
     const made = await makeToken({ scopes: ['publish:*'], quotaBytes: 1_000 })
     const stage = (await as(made)('/v1/stages', { method: 'POST' })).json<{ id: string }>().id
     const put = async (bytes: Buffer): Promise<Answer> =>
-      await as(made)(`/v1/stages/${stage}/blobs/sha256/${digestOf(bytes).slice(7)}`, { method: 'PUT', body: bytes })
+      await as(made)(`/v1/stages/${stage}/blobs/sha256/${digestOf(bytes).slice(7)}`, {
+        method: 'PUT',
+        body: bytes,
+      })
     expect((await put(Buffer.alloc(600, 1))).status).toBe(201)
     const refused = await put(Buffer.alloc(600, 2))
     expect([refused.status, refused.problem]).toEqual([413, 'quota-exceeded'])
@@ -188,7 +218,11 @@ describe('who asks too often', () => {
   })
 
   it('is not mistaken for others behind a proxy that is trusted', async () => {
-    await using trusting = await runningDepot({ trustProxy: '127.0.0.1', addressWritesPerSecond: 1, addressWriteBurst: 2 })
+    await using trusting = await runningDepot({
+      trustProxy: '127.0.0.1',
+      addressWritesPerSecond: 1,
+      addressWriteBurst: 2,
+    })
     const asked = asking(trusting)
     const from = async (address: string): Promise<number> =>
       (await asked('/v1/stages', { headers: { 'x-forwarded-for': address } })).status
@@ -216,7 +250,14 @@ describe('closed reads', () => {
     const { token } = await closed.client.createToken({ label: 'node', scopes: ['replicate'] })
     expect((await asking({ url: closed.url, token })('/v1/channels/stable/catalog')).status).toBe(200)
     const anybody = asking(closed)
-    for (const path of ['/v1/head', '/v1/head?after=x', '/v1/generations', '/v1/channels', '/v1/channels/none', `/o/sha256/${'0'.repeat(64)}`])
+    for (const path of [
+      '/v1/head',
+      '/v1/head?after=x',
+      '/v1/generations',
+      '/v1/channels',
+      '/v1/channels/none',
+      `/o/sha256/${'0'.repeat(64)}`,
+    ])
       expect([path, (await anybody(path, { headers: { authorization: '' } })).status]).toEqual([path, 401])
     // What a balancer asks stays open.
     for (const path of ['/livez', '/readyz', '/servez'])
