@@ -35,6 +35,9 @@ export function decodeSegment(segment: Segment): Buffer | string {
     plain = inflateRawSync(segment.deflated, {
       finishFlush: constants.Z_SYNC_FLUSH,
       maxOutputLength: Math.max(segment.length, 1),
+      // As much as there will be, and a byte by which zlib sees the end: of a chunk of the usual size a small node
+      // would hold 16 KiB for as long as it is kept.
+      chunkSize: Math.max(segment.length + 1, constants.Z_MIN_CHUNK),
     })
   } catch (error) {
     return `it does not inflate: ${String(error)}`
