@@ -94,6 +94,8 @@ export async function buildServer(parts: FaceParts): Promise<Face> {
     exposeHeadRoutes: true,
     transform: described,
     openapi: {
+      // The schemas are those of JSON Schema 2020-12.
+      openapi: '3.1.0',
       info: {
         title: 'Depot',
         version: options.version,
