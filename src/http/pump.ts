@@ -38,8 +38,10 @@ export async function pumpRaw(
     }
   } catch (error) {
     if (!raw.headersSent) throw error
+    const isGone = raw.req.socket.destroyed
     raw.destroy(error instanceof Error ? error : undefined)
-    reply.log.warn({ err: error }, 'a body was cut short')
+    // Who has gone away has cut it himself.
+    if (!isGone) reply.log.warn({ err: error }, 'a body was cut short')
     return reply
   }
   if (!raw.headersSent) begin()
