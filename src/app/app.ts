@@ -60,6 +60,7 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
   const stageIdleMs = config.stageIdleMinutes * MINUTE_MS
   const { examine } = examiner
   const depot = await openDepot({ ...store, ledger, examine, clock, random, stageIdleMs })
+  opened.defer(async () => await depot.close())
   await ensureAdminToken(config.data, depot.access)
   await depot.stages.dropUploads()
   const openingSeconds = (clock.monotonic() - began) / 1000

@@ -9,6 +9,7 @@ import type { Derived, Incoming, Nodes, Pool, Room } from '../pool/pool.ts'
 import { Access } from './access.ts'
 import { begin } from './begin.ts'
 import { Commits } from './commit/commit.ts'
+import { Drafts } from './commit/drafts.ts'
 import { Head } from './head.ts'
 import type { Examine } from './read/examine.ts'
 import { FileIndex } from './read/file-index.ts'
@@ -47,6 +48,8 @@ export interface Depot {
   readonly commits: Commits
   readonly ledger: Ledger
   readonly clock: Clock
+  /** Ends what goes on in the background. Nobody may ask for anything any more. */
+  close(): Promise<void>
 }
 
 /** The engine over opened stores; a depot that is new gets its generation 0. */
@@ -57,6 +60,7 @@ export async function openDepot(parts: DepotParts): Promise<Depot> {
   const files = new FileIndex(pool, derived, examine, clock)
   const views = new Views(pool, { nodes: reader, files })
   await views.of(head.now())
+  const drafts = new Drafts({ ledger, reader, nodes, views, head, clock })
   const access = new Access(ledger.tokens, clock, random)
   return {
     head,
@@ -69,7 +73,7 @@ export async function openDepot(parts: DepotParts): Promise<Depot> {
     stages: new Stages({ ledger, incoming, clock, random, idleMs: parts.stageIdleMs }),
     blobs: new StageBlobs({ ledger, pool, incoming, access, room }),
     releases: new StageReleases({
-      ledger,
+      ledger: { blobs: ledger.blobs, changes: drafts.watching(ledger.changes) },
       pool,
       nodes: reader,
       files,
@@ -78,17 +82,8 @@ export async function openDepot(parts: DepotParts): Promise<Depot> {
       clock,
       head: async () => await views.of(head.now()),
     }),
-    commits: new Commits({
-      changes: ledger.changes,
-      reader,
-      nodes,
-      ledger,
-      pool,
-      reserve,
-      views,
-      head,
-      clock,
-    }),
+    commits: new Commits({ ledger, drafts, pool, reserve, views, head, clock }),
+    close: async () => await drafts.close(),
     ledger,
     clock,
   }

@@ -79,7 +79,10 @@ export const LIMITS = {
   nodeCacheBytes: 33_554_432,
   manifestCacheBytes: 16_777_216,
   metasetCacheEntries: 64,
-  plansKept: 16,
+  /** Plans of stages that are being filled, what their nodes may take together, and how many rows they follow. */
+  drafts: 64,
+  draftBytes: 67_108_864,
+  draftChanges: 65_536,
   /** So many downloads of large blobs get pieces of 1 MiB, the others small ones. */
   wideReaders: 64,
   narrowPieceBytes: 32_768,

@@ -1,17 +1,16 @@
 /**
  * `Nodes` in LMDB: every node of a tree under its raw digest, whatever its size, as a deflate segment.
  */
+
 import { strict as assert } from 'node:assert'
 import { type Digest, digestOfRaw, rawOf } from '../model/digest.ts'
 import { failure } from '../model/errors.ts'
 import type { Slices } from '../model/slice.ts'
 import { Deflater } from './disk/deflate.ts'
 import type { Row, Table } from './disk/table.ts'
-import type { Nodes, PlainNode, Segment, Stored } from './pool.ts'
+import type { Nodes, PackedNode, PlainNode, Segment, Stored } from './pool.ts'
+import type { Purpose } from './room.ts'
 import { decodeSegment, packSegment, unpackSegment } from './segment.ts'
-
-/** So many are deflated while those before them are written. */
-const GROUP = 256
 
 export class DiskNodes implements Nodes {
   readonly #table: Table
@@ -40,53 +39,30 @@ export class DiskNodes implements Nodes {
     return row === undefined ? undefined : unpackSegment(row)
   }
 
-  /**
-   * Writes those that are not here yet, and those that are here and damaged. They may take from the reserve: a commit
-   * was let in when its blobs were.
-   */
-  async write(nodes: readonly PlainNode[]): Promise<void> {
-    const absent = await this.#absent(nodes)
-    let rows: readonly Row[] = []
-    for (let at = 0; at < absent.length; at += GROUP) {
-      const [next] = await Promise.all([
-        this.#pack(absent.slice(at, at + GROUP)),
-        this.#table.put(rows, 'commit'),
-      ])
-      rows = next
+  async pack(nodes: readonly PlainNode[]): Promise<readonly PackedNode[]> {
+    const segments = await this.#deflater.deflate(nodes.map(({ bytes }) => bytes))
+    return nodes.map(({ digest }, at) => {
+      const segment = segments[at]
+      assert(segment !== undefined)
+      return { digest, segment }
+    })
+  }
+
+  async keep(nodes: readonly PackedNode[], purpose: Purpose): Promise<void> {
+    const slices = this.#slices()
+    const rows: Row[] = []
+    for (const { digest, segment } of nodes) {
+      const key = rawOf(digest)
+      const row = packSegment(segment)
+      if (this.#table.get(key)?.equals(row) !== true) rows.push([key, row])
+      const pause = slices.breathe()
+      if (pause !== undefined) await pause
     }
-    await this.#table.put(rows, 'commit')
+    await this.#table.put(rows, purpose)
   }
 
   async *list(after?: Digest): AsyncGenerator<Stored> {
     for await (const [key, row] of this.#table.rows(after && rawOf(after)))
       yield { digest: digestOfRaw(key), size: unpackSegment(row).length }
   }
-
-  async #absent(nodes: readonly PlainNode[]): Promise<readonly PlainNode[]> {
-    const slices = this.#slices()
-    const absent = new Map<Digest, PlainNode>()
-    for (const node of nodes) {
-      if (!this.#holds(node)) absent.set(node.digest, node)
-      const pause = slices.breathe()
-      if (pause !== undefined) await pause
-    }
-    return [...absent.values()]
-  }
-
-  #holds({ digest, bytes }: PlainNode): boolean {
-    const segment = this.segment(digest)
-    const plain = segment === undefined ? undefined : decodeSegment(segment)
-    return plain !== undefined && typeof plain !== 'string' && plain.equals(bytes)
-  }
-
-  async #pack(nodes: readonly PlainNode[]): Promise<readonly Row[]> {
-    const segments = await this.#deflater.deflate(nodes.map(({ bytes }) => bytes))
-    return segments.map((segment, at) => [rawOf(digestAt(nodes, at)), packSegment(segment)])
-  }
-}
-
-function digestAt(nodes: readonly PlainNode[], at: number): Digest {
-  const node = nodes[at]
-  assert(node !== undefined)
-  return node.digest
 }

@@ -18,6 +18,7 @@ import type {
   Incoming,
   Listing,
   Nodes,
+  PackedNode,
   PlainNode,
   Pool,
   Room,
@@ -151,8 +152,12 @@ export class MemoryNodes implements Nodes {
     return this.#kept.get(digest)
   }
 
-  async write(nodes: readonly PlainNode[]): Promise<void> {
-    for (const { digest, bytes } of nodes) this.#kept.set(digest, encodeSegment(bytes))
+  async pack(nodes: readonly PlainNode[]): Promise<readonly PackedNode[]> {
+    return nodes.map(({ digest, bytes }) => ({ digest, segment: encodeSegment(bytes) }))
+  }
+
+  async keep(nodes: readonly PackedNode[]): Promise<void> {
+    for (const { digest, segment } of nodes) this.#kept.set(digest, segment)
   }
 
   async *list(after?: Digest): AsyncGenerator<Stored> {

@@ -9,6 +9,9 @@
  */
 import type { Digest } from '../model/digest.ts'
 import type { Soon } from '../model/soon.ts'
+import type { Purpose } from './room.ts'
+
+export type { Purpose }
 
 /** Bytes at hand, or bytes that come piece by piece. */
 export type Bytes = Uint8Array | AsyncIterable<Uint8Array>
@@ -83,8 +86,14 @@ export interface PlainNode {
   readonly bytes: Uint8Array
 }
 
+/** A node in the form in which it is stored. */
+export interface PackedNode {
+  readonly digest: Digest
+  readonly segment: Segment
+}
+
 /**
- * N1. What `write` has returned is durable.
+ * N1. What `keep` has returned is durable.
  * N2. `read` gives bytes whose CRC-32 was checked, or fails with `blob-corrupt`.
  * N3. Segments put one after the other, with a gzip header before and an empty last block, the combined CRC-32 and
  *     the length behind, are one gzip member.
@@ -96,7 +105,13 @@ export interface Nodes {
   read(digest: Digest): Promise<Uint8Array>
   /** The stored form, verbatim; undefined when it is not here. */
   segment(digest: Digest): Segment | undefined
-  write(nodes: readonly PlainNode[]): Promise<void>
+  /** Packs nodes, in the same order; many of them on other threads. Nothing is kept. */
+  pack(nodes: readonly PlainNode[]): Promise<readonly PackedNode[]>
+  /**
+   * Writes those that are not here yet, and those that are here and damaged. Only a commit may take from the reserve
+   * of a full disk. Fails with `disk-full`.
+   */
+  keep(nodes: readonly PackedNode[], purpose: Purpose): Promise<void>
   list(after?: Digest): AsyncIterable<Stored>
 }
 

@@ -53,7 +53,9 @@ export async function engine({ folder, clock = stillClock(), wrap }: EngineOptio
   const stores = { pool, reserve, nodes, incoming, derived, room, ledger }
   const wrapped = wrap?.(stores) ?? stores
   const parts = { ...wrapped, examine: examiner.examine, clock, random: realRandom, stageIdleMs: IDLE_MS }
+  let opened: Depot | undefined
   const close = async (): Promise<void> => {
+    await opened?.close()
     await examiner.close()
     await ledger[Symbol.asyncDispose]()
     await store.close()
@@ -61,6 +63,7 @@ export async function engine({ folder, clock = stillClock(), wrap }: EngineOptio
   }
   try {
     const depot = await openDepot(parts)
+    opened = depot
     return {
       depot,
       stores,

@@ -12,7 +12,7 @@ import { type Digest, digestOf } from '../../src/model/digest.ts'
 import type { Nodes, PlainNode } from '../../src/pool/pool.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { listed } from './bytes.ts'
-import { manyNodes, nodeOf } from './texts.ts'
+import { manyNodes, nodeOf, writeNodes } from './texts.ts'
 
 export interface NodesAtHand extends AsyncDisposable {
   readonly nodes: Nodes
@@ -36,7 +36,7 @@ export function everyNodes(name: string, open: () => Promise<NodesAtHand>): void
       await fc.assert(
         fc.asyncProperty(texts, async (lines) => {
           const nodes = lines.map(nodeOf)
-          await hand.nodes.write(nodes)
+          await writeNodes(hand.nodes, nodes)
           for (const { digest, bytes } of nodes) {
             expect(hand.nodes.has(digest)).toBe(true)
             expect(Buffer.from(await hand.nodes.read(digest)).equals(bytes)).toBe(true)
@@ -45,7 +45,7 @@ export function everyNodes(name: string, open: () => Promise<NodesAtHand>): void
         { numRuns: 15, examples: [[[]], [['']], [['', '', 'a', 'a']]] },
       )
       const many = manyNodes(700)
-      await hand.nodes.write(many)
+      await writeNodes(hand.nodes, many)
       await hand.restart()
       for (const { digest, bytes } of many)
         expect(Buffer.from(await hand.nodes.read(digest)).equals(bytes)).toBe(true)
@@ -55,7 +55,9 @@ export function everyNodes(name: string, open: () => Promise<NodesAtHand>): void
       await using hand = await open()
       const many = manyNodes(300)
       await Promise.all(
-        [many, many.slice(0, 150), many.slice(100), []].map(async (part) => await hand.nodes.write(part)),
+        [many, many.slice(0, 150), many.slice(100), []].map(
+          async (part) => await writeNodes(hand.nodes, part),
+        ),
       )
       for (const { digest, bytes } of many)
         expect(Buffer.from(await hand.nodes.read(digest)).equals(bytes)).toBe(true)
@@ -72,7 +74,7 @@ export function everyNodes(name: string, open: () => Promise<NodesAtHand>): void
     it('refuses a node that is damaged, wherever, until it is written again (N2)', async () => {
       await using hand = await open()
       const [node = nodeOf('')] = manyNodes(1)
-      await hand.nodes.write([node])
+      await writeNodes(hand.nodes, [node])
       const length = hand.nodes.segment(node.digest)?.deflated.length ?? 0
       const changes = [
         (deflated: Uint8Array) => deflated.subarray(0, length >> 1),
@@ -87,7 +89,7 @@ export function everyNodes(name: string, open: () => Promise<NodesAtHand>): void
       for (const change of changes) {
         await hand.damage(node.digest, change)
         await expect(hand.nodes.read(node.digest)).rejects.toMatchObject({ code: 'blob-corrupt' })
-        await hand.nodes.write([node])
+        await writeNodes(hand.nodes, [node])
         await expect(hand.nodes.read(node.digest)).resolves.toEqual(Buffer.from(node.bytes))
       }
     })
@@ -96,7 +98,7 @@ export function everyNodes(name: string, open: () => Promise<NodesAtHand>): void
       await using hand = await open()
       await using folder = await temporaryFolder()
       for (const nodes of [[], [nodeOf('')], manyNodes(2), [...manyNodes(40), nodeOf(''), ...manyNodes(5)]]) {
-        await hand.nodes.write(nodes)
+        await writeNodes(hand.nodes, nodes)
         const plain = Buffer.concat(nodes.map(({ bytes }) => bytes))
         const gzip = gzipOf(hand.nodes, nodes)
         expect(gunzipSync(gzip).equals(plain)).toBe(true)
@@ -107,7 +109,7 @@ export function everyNodes(name: string, open: () => Promise<NodesAtHand>): void
     it('lists everything in the order of digests, from any digest on', async () => {
       await using hand = await open()
       const many = manyNodes(600)
-      await hand.nodes.write(many)
+      await writeNodes(hand.nodes, many)
       const stored = many
         .map(({ digest, bytes }) => ({ digest, size: bytes.length }))
         .sort((a, b) => (a.digest < b.digest ? -1 : 1))

@@ -12,7 +12,7 @@ import { realRandom } from '../support/real-world.ts'
 import { smallDisk } from '../support/small-disk.ts'
 import { type StillClock, stillClock } from '../support/still-clock.ts'
 import { collected, inPieces, listed, someBytes } from './bytes.ts'
-import { manyNodes } from './texts.ts'
+import { manyNodes, writeNodes } from './texts.ts'
 
 const FULL = { code: 'disk-full' }
 const PLENTY = LIMITS.blobBytes
@@ -142,7 +142,7 @@ describe('a full disk (P5)', () => {
     const { error } = await untilFull(async (at) => await store.pool.put(someBytes(1_000_000, at)))
     expect(error).toMatchObject(FULL)
     const nodes = manyNodes(300)
-    await store.nodes.write(nodes)
+    await writeNodes(store.nodes, nodes)
     expect(nodes.every(({ digest }) => store.nodes.has(digest))).toBe(true)
     for (const size of [60_000, 600_000])
       await expect(store.reserve.put(someBytes(size, 'metaset'))).resolves.toMatchObject({ size })
@@ -166,7 +166,7 @@ describe('a full disk (P5)', () => {
         store.pool.put(inPieces(someBytes(200_000, 'third'))),
         store.incoming.append('a', 100_000, inPieces(someBytes(100_000, 'b')), PLENTY),
         store.incoming.append('b', 0, inPieces(someBytes(100_000, 'b')), PLENTY),
-        store.nodes.write(manyNodes(200)),
+        writeNodes(store.nodes, manyNodes(200)),
         store.derived.put([[Buffer.of(1), someBytes(50_000)]]),
       ]
       for (const one of await Promise.allSettled(writes))
@@ -177,7 +177,7 @@ describe('a full disk (P5)', () => {
       await rm(filler)
       found.clock.advance(1_000)
       const digests = await store.pool.putAll(blobs.slice(0, 20))
-      await store.nodes.write(manyNodes(200))
+      await writeNodes(store.nodes, manyNodes(200))
       const offset = (await store.incoming.offset('a')) ?? 0
       await store.incoming.append('a', offset, inPieces(someBytes(100_000, 'b')), PLENTY)
       await store.pool.remove([first.digest])

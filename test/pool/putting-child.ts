@@ -4,7 +4,7 @@
 import { openDiskStore } from '../../src/pool/open-disk.ts'
 import { realClock, realRandom } from '../support/real-world.ts'
 import { someBytes } from './bytes.ts'
-import { nodeOf } from './texts.ts'
+import { nodeOf, writeNodes } from './texts.ts'
 
 const [folder = '', seed = ''] = process.argv.slice(2)
 const store = await openDiskStore(folder, { clock: realClock, random: realRandom })
@@ -14,7 +14,7 @@ async function putFrom(lane: number): Promise<never> {
     const { digest } = await store.pool.put(someBytes(lane === 0 ? 300 : 200_000, `${seed} ${lane} ${at}`))
     process.stdout.write(`${digest}\n`)
     const node = nodeOf(`${seed} ${lane} ${at}\n`.repeat(500))
-    await store.nodes.write([node])
+    await writeNodes(store.nodes, [node])
     process.stdout.write(`${node.digest}\n`)
   }
 }

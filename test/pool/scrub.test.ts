@@ -9,7 +9,7 @@ import { encodeSegment, segmentOf } from '../../src/pool/segment.ts'
 import { realClock } from '../support/real-world.ts'
 import { digestsOf, listed, someBytes } from './bytes.ts'
 import { flipped, StoreAtHand } from './disk-store.ts'
-import { manyNodes } from './texts.ts'
+import { manyNodes, writeNodes } from './texts.ts'
 
 const SMALL = Array.from({ length: 5 }, (_, at) => someBytes(100 + at))
 const LARGE = Array.from({ length: 5 }, (_, at) => someBytes(2_100_000 + at))
@@ -19,7 +19,7 @@ async function filled(): Promise<StoreAtHand> {
   const hand = await StoreAtHand.open()
   await hand.pool.putAll(SMALL)
   for (const bytes of LARGE) await hand.pool.put(bytes)
-  await hand.store.nodes.write(NODES)
+  await writeNodes(hand.store.nodes, NODES)
   return hand
 }
 
@@ -53,7 +53,7 @@ describe('a scrub', () => {
     expect(new Set(damagedIn(findings))).toEqual(new Set(damaged))
     expect(findings.at(-1)).toMatchObject({ kind: 'done', checked: 15, damaged: 6 })
     for (const bytes of [...SMALL, ...LARGE]) await hand.pool.put(bytes)
-    await hand.store.nodes.write(NODES)
+    await writeNodes(hand.store.nodes, NODES)
     expect(damagedIn(await listed(scrub(hand.store, { clock: realClock })))).toEqual([])
   })
 

@@ -2,7 +2,7 @@
  * Nodes for tests.
  */
 import { digestOf } from '../../src/model/digest.ts'
-import type { PlainNode } from '../../src/pool/pool.ts'
+import type { Nodes, PlainNode } from '../../src/pool/pool.ts'
 import { someBytes } from './bytes.ts'
 
 export function nodeOf(text: string): PlainNode {
@@ -19,4 +19,12 @@ export function manyNodes(count: number): readonly PlainNode[] {
     })
     return nodeOf(`${lines.join('\n')}\n`)
   })
+}
+
+/** Packs nodes and keeps them, as a commit does. */
+export async function writeNodes(
+  nodes: Pick<Nodes, 'pack' | 'keep'>,
+  plain: readonly PlainNode[],
+): Promise<void> {
+  await nodes.keep(await nodes.pack(plain), 'commit')
 }

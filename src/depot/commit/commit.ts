@@ -4,7 +4,6 @@
  * A large stage is planned while others commit; only if the head has moved meanwhile is it planned again, alone. The
  * flip itself compares the head once more, so a second process could not slip in between either.
  */
-import { LRUCache } from 'lru-cache'
 import type { Flip, Ledger, Stage } from '../../ledger/ledger.ts'
 import { encodeMetaset, type Metaset } from '../../metaset/metaset.ts'
 import { type Digest, digestOf } from '../../model/digest.ts'
@@ -25,13 +24,14 @@ import { type Actor, demand } from '../actor.ts'
 import type { Head } from '../head.ts'
 import type { Views } from '../read/views.ts'
 import { demandBlobs } from './closure.ts'
-import { type PlanParts, planStage } from './plan.ts'
+import type { Drafts } from './drafts.ts'
 import { rollbackMetaset } from './rollback.ts'
 import { channelChangeOf, channelsOf } from './rows.ts'
 import { Turns } from './turns.ts'
 
-export interface CommitParts extends PlanParts {
+export interface CommitParts {
   readonly ledger: Ledger
+  readonly drafts: Drafts
   readonly pool: Pick<Pool, 'open' | 'absent'>
   /** The same pool, which may take from the reserve of a full disk: what is committed was let in before. */
   readonly reserve: Pick<Pool, 'put'>
@@ -56,7 +56,6 @@ export interface Outcome {
 export class Commits {
   readonly #parts: CommitParts
   readonly #turns = new Turns(LIMITS.openStages)
-  readonly #plans = new LRUCache<string, Promise<Plan>>({ max: LIMITS.plansKept })
 
   constructor(parts: CommitParts) {
     this.#parts = parts
@@ -73,16 +72,16 @@ export class Commits {
     if (again !== undefined) return again
     this.#demandScopes(actor, stage)
     await demandBlobs(this.#parts, stage)
-    const planned = wish.onlyOn === undefined ? await this.#plan(stage) : undefined
+    const planned = wish.onlyOn === undefined ? await this.#parts.drafts.plan(stage, 'commit') : undefined
     return await this.#turns.take(async () => {
       const current = this.#parts.ledger.stages.get(stage.id) ?? stage
       const earlier = this.#repeated(actor, current, wish)
       if (earlier !== undefined) return earlier
       if (current.state !== 'open') throw failure('stage-expired', { stage: stage.id, state: current.state })
       this.#demandHead(wish.onlyOn)
-      const isFresh = planned?.on === this.#parts.head.now() && planned.edition === current.edition
+      const isFresh = planned?.on.gid === this.#parts.head.now().gid && planned.edition === current.edition
       if (!isFresh) await demandBlobs(this.#parts, current)
-      const { metaset } = isFresh ? planned : await this.#plan(current)
+      const { metaset } = isFresh ? planned : await this.#parts.drafts.plan(current, 'commit')
       return await this.#apply(metaset, {
         message: wish.message ?? current.message,
         publisher: actor.label,
@@ -94,7 +93,7 @@ export class Commits {
 
   /** What a stage would become now. Fails with `conflict`. */
   async preview(stage: Stage): Promise<Metaset> {
-    return (await this.#plan(stage)).metaset
+    return (await this.#parts.drafts.plan(stage, 'upload')).metaset
   }
 
   /** A new generation with the channels of an old one (PROTOCOL §9). Needs `admin`, which the caller has checked. */
@@ -112,35 +111,10 @@ export class Commits {
     })
   }
 
-  /** One plan for all who ask for the same stage on the same head: previews, and the commit after them. */
-  async #plan(stage: Stage): Promise<Plan> {
-    const on = this.#parts.head.now()
-    const key = `${stage.id} ${stage.edition} ${on.gid}`
-    const planned = this.#plans.get(key) ?? this.#planOn(stage, on)
-    this.#plans.set(key, planned)
-    try {
-      return await planned
-    } catch (error) {
-      this.#plans.delete(key)
-      throw error
-    }
-  }
-
-  async #planOn(stage: Stage, on: Generation): Promise<Plan> {
-    const { views, ledger } = this.#parts
-    const base = ledger.generations.get(stage.base)
-    const metaset = await planStage(this.#parts, {
-      stage,
-      base: (await views.of(base ?? on)).metaset,
-      head: (await views.of(on)).metaset,
-    })
-    return { metaset, on, edition: stage.edition }
-  }
-
   /** Whoever commits may do all that the stage does, whoever of its members staged it. Fails with `forbidden`. */
   #demandScopes(actor: Actor, stage: Stage): void {
-    for (const channel of channelsOf(this.#parts.changes, stage.id)) {
-      const isSetUp = channelChangeOf(this.#parts.changes, stage.id, channel) !== undefined
+    for (const channel of channelsOf(this.#parts.ledger.changes, stage.id)) {
+      const isSetUp = channelChangeOf(this.#parts.ledger.changes, stage.id, channel) !== undefined
       demand(actor, isSetUp ? 'admin' : `publish:${channel}`)
     }
   }
@@ -163,7 +137,7 @@ export class Commits {
   }
 
   async #apply(metaset: Metaset, wish: ApplyWish): Promise<Outcome> {
-    const { head, ledger, reserve, views } = this.#parts
+    const { drafts, head, ledger, reserve, views } = this.#parts
     const parent = head.now()
     const bytes = encodeMetaset(metaset)
     const digest = digestOf(bytes)
@@ -181,6 +155,7 @@ export class Commits {
     const generation = await ledger.generations.flip(flip)
     views.keep(generation.gid, metaset)
     head.move(generation)
+    if (wish.stage !== undefined) drafts.drop(wish.stage.id)
     return { generation, changed: true }
   }
 
@@ -218,14 +193,6 @@ export class Commits {
       idempotency: { token, stage: stage.id, key: text, bodyDigest, gid, atMs: this.#parts.clock.now() },
     }
   }
-}
-
-/** What a stage becomes on a head. */
-interface Plan {
-  readonly metaset: Metaset
-  readonly on: Generation
-  /** Of the stage, when it was planned. */
-  readonly edition: number
 }
 
 interface ApplyWish {

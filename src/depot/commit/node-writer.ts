@@ -1,21 +1,21 @@
 /**
- * New nodes on their way into the pool, in batches, a few batches at once: making the next nodes goes on while the
- * last ones are compressed and synced. Memory is bounded, for whoever adds waits when too much is under way.
+ * New nodes on their way to where they are kept, in batches, a few batches at once: making the next nodes goes on while
+ * the last ones are packed. Memory is bounded, for whoever adds waits when too much is under way.
  */
 import type { Digest } from '../../model/digest.ts'
-import type { Nodes, PlainNode } from '../../pool/pool.ts'
+import type { PlainNode } from '../../pool/pool.ts'
 
 const BATCH_BYTES = 2_097_152
 const BATCHES_AT_ONCE = 3
 
 export class NodeWriter {
-  readonly #nodes: Pick<Nodes, 'write'>
+  readonly #take: (nodes: readonly PlainNode[]) => Promise<void>
   readonly #writing = new Set<Promise<void>>()
   #batch: PlainNode[] = []
   #size = 0
 
-  constructor(nodes: Pick<Nodes, 'write'>) {
-    this.#nodes = nodes
+  constructor(take: (nodes: readonly PlainNode[]) => Promise<void>) {
+    this.#take = take
   }
 
   /** Takes a node; a promise means: wait for it before the next one. */
@@ -27,7 +27,7 @@ export class NodeWriter {
     return this.#writing.size < BATCHES_AT_ONCE ? undefined : Promise.race(this.#writing)
   }
 
-  /** Resolves when everything that was added is durable. */
+  /** Resolves when everything that was added has been taken. */
   async flush(): Promise<void> {
     this.#send()
     await Promise.all(this.#writing)
@@ -35,13 +35,13 @@ export class NodeWriter {
 
   #send(): void {
     if (this.#batch.length === 0) return
-    const written = this.#nodes.write(this.#batch)
+    const taken = this.#take(this.#batch)
     this.#batch = []
     this.#size = 0
-    this.#writing.add(written)
+    this.#writing.add(taken)
     // A failure stays in the set, so that `flush` and the next `add` report it.
-    written.then(
-      () => this.#writing.delete(written),
+    taken.then(
+      () => this.#writing.delete(taken),
       () => undefined,
     )
   }

@@ -1,36 +1,29 @@
 /**
  * Planning a commit: from a head and the rows of a stage to the next metaset, or to the list of conflicts.
  *
- * Nodes of the new trees go into the pool while the plan is made, durable but named by nothing yet; a plan that is
- * thrown away costs room, which a sweep of the pool will have to give back, and nothing else. Only the flip makes it true (DESIGN §2).
- *
  * A stage rebases by itself: its rows are applied to the head, and conflict only where the head differs from the
  * stage's base in the very keys that the stage writes (DESIGN §3, "Many publishers").
  */
 import type { Changes, Stage } from '../../ledger/ledger.ts'
-import { edit } from '../../metaset/edit.ts'
 import { type Key, partsOfKey } from '../../metaset/key.ts'
-import type { OnEdit } from '../../metaset/level-editor.ts'
 import { conflicts as conflictsWith } from '../../metaset/merge.ts'
 import { type Channel, channelIn, emptyChannel, type Metaset } from '../../metaset/metaset.ts'
 import type { NodeReader } from '../../metaset/node.ts'
-import { encodeBound, encodeRelease } from '../../metaset/release.ts'
 import type { Edit } from '../../metaset/source.ts'
 import { EMPTY_TREE, type Tree } from '../../metaset/tree.ts'
 import { failure } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
-import { slices } from '../../model/slice.ts'
 import type { Clock } from '../../model/world.ts'
-import type { Nodes } from '../../pool/pool.ts'
-import type { ChannelChange, ReleaseChange } from '../stage/change.ts'
+import type { ChannelChange } from '../stage/change.ts'
+import { ChannelTrees, type EarlierTrees, releaseLineOf, type Trees } from './channel-trees.ts'
 import { Conflicts } from './conflicts.ts'
-import { NodeWriter } from './node-writer.ts'
+import type { NodeWriter } from './node-writer.ts'
 import { channelChangeOf, channelsOf, releaseChangesOf } from './rows.ts'
+import type { TouchedKeys } from './touched.ts'
 
 export interface PlanParts {
-  readonly changes: Pick<Changes, 'list' | 'get'>
+  readonly changes: Pick<Changes, 'list' | 'get' | 'count'>
   readonly reader: NodeReader
-  readonly nodes: Pick<Nodes, 'write'>
   readonly clock: Clock
 }
 
@@ -39,15 +32,25 @@ export interface PlanInput {
   readonly stage: Stage
   readonly base: Metaset
   readonly head: Metaset
+  /** Takes the new nodes. */
+  readonly writer: NodeWriter
+  readonly earlier?: EarlierPlan
 }
 
-/** The next metaset, its nodes durable. Fails with `conflict`, or `disk-full` when there is no room for the nodes. */
-export async function planStage(parts: PlanParts, { stage, base, head }: PlanInput): Promise<Metaset> {
+/** What the stage came to before, on whatever head, and the rows that were touched since. */
+export interface EarlierPlan {
+  readonly head: Metaset
+  readonly made: Metaset
+  readonly touched: NonNullable<TouchedKeys>
+}
+
+/** The next metaset, all of its nodes handed to the writer. Fails with `conflict`, or as the writer does. */
+export async function planStage(parts: PlanParts, input: PlanInput): Promise<Metaset> {
+  const { stage, base, head, writer } = input
   const conflicts = new Conflicts()
-  const writer = new NodeWriter(parts.nodes)
   const channels = new Map(Object.entries(head.channels))
   for (const name of channelsOf(parts.changes, stage.id)) {
-    const planner = new ChannelPlanner(parts, { stage, head, name, conflicts, writer })
+    const planner = new ChannelPlanner(parts, { ...input, name, conflicts })
     channels.set(name, await planner.plan(channelIn(base, name), channelIn(head, name)))
   }
   if (channels.size > LIMITS.channels)
@@ -57,13 +60,13 @@ export async function planStage(parts: PlanParts, { stage, base, head }: PlanInp
   return { ...head, channels: Object.fromEntries(channels) }
 }
 
-interface ChannelInput {
-  readonly stage: Stage
-  readonly head: Metaset
+interface ChannelInput extends PlanInput {
   readonly name: string
   readonly conflicts: Conflicts
-  readonly writer: NodeWriter
 }
+
+const NO_KEYS: ReadonlySet<Key> = new Set()
+const NO_TREES: Trees = { releases: EMPTY_TREE, bound: EMPTY_TREE }
 
 class ChannelPlanner {
   readonly #parts: PlanParts
@@ -87,8 +90,31 @@ class ChannelPlanner {
     return {
       ...channel,
       settings: frozen ? { ...settings, frozen } : settings,
-      releases: await this.#edit(channel.releases, this.#releaseEdits()),
-      bound: await this.#edit(channel.bound, this.#boundEdits(), this.#compareBound),
+      ...(await this.#trees(channel)),
+    }
+  }
+
+  async #trees(now: Trees): Promise<Trees> {
+    const { stage, head, name, writer } = this.#input
+    const trees = new ChannelTrees(this.#parts, {
+      stage: stage.id,
+      channel: name,
+      salt: head.salt,
+      now,
+      writer,
+      onBound: (key) => this.#conflict('bound', key),
+    })
+    const earlier = this.#earlier()
+    return earlier === undefined ? await trees.make() : await trees.makeFrom(earlier)
+  }
+
+  #earlier(): EarlierTrees | undefined {
+    const { earlier, name } = this.#input
+    if (earlier === undefined) return undefined
+    return {
+      head: channelIn(earlier.head, name) ?? NO_TREES,
+      made: channelIn(earlier.made, name) ?? NO_TREES,
+      touched: earlier.touched.get(name) ?? NO_KEYS,
     }
   }
 
@@ -115,34 +141,10 @@ class ChannelPlanner {
       this.#conflict('changed', key)
   }
 
-  readonly #compareBound: OnEdit = (key, before, after) => {
-    if (before !== undefined && after !== undefined && !before.equals(after)) this.#conflict('bound', key)
-  }
-
-  async #edit(tree: Tree, edits: Iterable<Edit>, onEdit?: OnEdit): Promise<Tree> {
-    const { reader, clock } = this.#parts
-    const { head, writer } = this.#input
-    return await edit(reader, tree, edits, {
-      salt: head.salt,
-      sink: writer,
-      slices: slices(clock),
-      ...(onEdit === undefined ? {} : { onEdit }),
-    })
-  }
-
   *#releaseEdits(): Generator<Edit> {
-    for (const { key, change } of this.#releaseChanges())
-      yield { key, line: change.kind === 'line' ? encodeRelease(change.release) : undefined }
-  }
-
-  /** Removing a release leaves its name bound. */
-  *#boundEdits(): Generator<Edit> {
-    for (const { key, change } of this.#releaseChanges())
-      if (change.kind === 'line') yield { key, line: encodeBound(change.release) }
-  }
-
-  #releaseChanges(): Generator<{ readonly key: Key; readonly change: ReleaseChange }> {
-    return releaseChangesOf(this.#parts.changes, this.#input.stage.id, this.#input.name)
+    const { stage, name } = this.#input
+    for (const { key, change } of releaseChangesOf(this.#parts.changes, stage.id, name))
+      yield { key, line: releaseLineOf(change) }
   }
 
   #conflict(reason: 'changed' | 'bound' | 'frozen' | 'settings' | 'deleted', key?: Key): void {

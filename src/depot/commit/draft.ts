@@ -1,0 +1,155 @@
+/**
+ * The plan of one stage, kept while the stage is filled: made once from all rows, then brought up to date with the rows
+ * that were touched and with what others have committed. What is planned here is true only by the flip (DESIGN §2).
+ */
+import type { Ledger, Stage } from '../../ledger/ledger.ts'
+import type { Metaset } from '../../metaset/metaset.ts'
+import { failure, isFailure } from '../../model/errors.ts'
+import type { Generation } from '../../model/generation.ts'
+import type { Nodes, Purpose } from '../../pool/pool.ts'
+import type { Views } from '../read/views.ts'
+import { type Budget, DraftNodes } from './draft-nodes.ts'
+import { NodeWriter } from './node-writer.ts'
+import { type EarlierPlan, type PlanParts, planStage } from './plan.ts'
+import { type RowName, Touched, type TouchedKeys } from './touched.ts'
+
+export interface DraftParts extends PlanParts {
+  readonly ledger: Pick<Ledger, 'generations' | 'stages'>
+  readonly nodes: Pick<Nodes, 'pack' | 'keep'>
+  readonly views: Views
+  readonly budget: Budget
+  /** Rows of the stage that are being written at this moment. */
+  readonly beingWritten: () => Iterable<readonly RowName[]>
+  /** Whether the depot closes, and nothing is to be begun any more. */
+  readonly isClosing: () => boolean
+}
+
+/** What a stage becomes on a head. */
+export interface Plan {
+  readonly metaset: Metaset
+  readonly on: Generation
+  /** Of the stage, when it was planned. */
+  readonly edition: number
+}
+
+interface Made extends Plan {
+  readonly head: Metaset
+}
+
+export class Draft {
+  readonly #parts: DraftParts
+  readonly #stage: Stage
+  readonly #nodes: DraftNodes
+  readonly #touched = new Touched()
+  #made: Made | undefined
+  /** Whether the nodes of what was made are durable. */
+  #isKept = false
+  /** Settles when everything that came before has ended; never rejects. */
+  #turn: Promise<void> = Promise.resolve()
+
+  constructor(parts: DraftParts, stage: Stage) {
+    this.#parts = parts
+    this.#stage = stage
+    this.#nodes = new DraftNodes(parts)
+    for (const rows of parts.beingWritten()) this.touch(rows)
+  }
+
+  /** How many rows were touched since it was planned. */
+  get touched(): number {
+    return this.#touched.size
+  }
+
+  touch(rows: readonly RowName[]): void {
+    this.#touched.add(rows)
+  }
+
+  /**
+   * The plan on this head of what the stage holds now. With a purpose its nodes are durable then; without, they are in
+   * memory. Fails with `conflict`, or with `disk-full`.
+   */
+  async plan(on: Generation, purpose?: Purpose): Promise<Plan> {
+    return await this.#inTurn(async () => {
+      const { metaset, edition } = await this.#upToDate(on)
+      if (purpose !== undefined && !this.#isKept) await this.#keep(metaset, purpose)
+      return { metaset, edition, on }
+    })
+  }
+
+  /** Forgets what was planned. */
+  async drop(): Promise<void> {
+    await this.#inTurn(async () => this.#forget())
+  }
+
+  async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = this.#turn.then(work)
+    this.#turn = result.then(nothing, nothing)
+    return await result
+  }
+
+  async #upToDate(on: Generation): Promise<Made> {
+    const { ledger, beingWritten } = this.#parts
+    // Read before the rows are: a plan that has missed one is of an edition that has passed.
+    const stage = ledger.stages.get(this.#stage.id) ?? this.#stage
+    for (const rows of beingWritten()) this.#touched.add(rows)
+    const touched = this.#touched.take()
+    // Rows that are touched, and were written before they were read, have moved the edition before they did.
+    if (this.#made?.on.gid === on.gid && this.#made.edition === stage.edition) return this.#made
+    try {
+      this.#made = await this.#make(stage, on, touched)
+      this.#isKept = false
+      return this.#made
+    } catch (error) {
+      this.#forget()
+      throw error
+    }
+  }
+
+  async #make(stage: Stage, on: Generation, touched: TouchedKeys): Promise<Made> {
+    const { views, ledger } = this.#parts
+    const head = (await views.of(on)).metaset
+    const base = (await views.of(ledger.generations.get(stage.base) ?? on)).metaset
+    const earlier = this.#made && touched && { head: this.#made.head, made: this.#made.metaset, touched }
+    const metaset = await this.#apply(stage, { base, head }, earlier)
+    return { metaset, on, edition: stage.edition, head }
+  }
+
+  async #apply(
+    stage: Stage,
+    ends: { readonly base: Metaset; readonly head: Metaset },
+    earlier: EarlierPlan | undefined,
+  ): Promise<Metaset> {
+    const reader = this.#nodes
+    const writer = new NodeWriter(async (nodes) => {
+      if (this.#parts.isClosing()) throw failure('draining', {})
+      await this.#nodes.add(nodes)
+    })
+    if (earlier === undefined) return await planStage({ ...this.#parts, reader }, { stage, ...ends, writer })
+    try {
+      return await planStage({ ...this.#parts, reader }, { stage, ...ends, writer, earlier })
+    } catch (error) {
+      if (!isFailure(error, 'conflict')) throw error
+      // From all rows, it lists all conflicts, and in order.
+      this.#forget()
+      return await this.#apply(stage, ends, undefined)
+    }
+  }
+
+  async #keep(metaset: Metaset, purpose: Purpose): Promise<void> {
+    const trees = Object.values(metaset.channels).flatMap(({ releases, bound }) => [releases, bound])
+    try {
+      await this.#nodes.keep(trees, purpose)
+      this.#isKept = true
+    } catch (error) {
+      this.#forget()
+      throw error
+    }
+  }
+
+  #forget(): void {
+    this.#made = undefined
+    this.#isKept = false
+    this.#nodes.clear()
+  }
+}
+
+function nothing(): void {}
