@@ -184,21 +184,24 @@ describe('a plan that was kept', () => {
     )
   })
 
-  it('writes the nodes that it needs, when it is asked for and not before', async () => {
+  it('writes the nodes that it needs, and few that it does not', async () => {
     const written: PackedNode[] = []
     const drafts = draftsOver(watched(at.depot.nodes, { written }))
     const stage = await open(at, at.admin)
     const changes = drafts.watching(at.stores.ledger.changes)
-    for (let batch = 0; batch < 10; batch += 1)
+    // Each batch goes everywhere in the tree, so that what was planned for it is soon of no use.
+    for (let batch = 0; batch < 20; batch += 1) {
       await changes.write(
         stage.id,
-        Array.from({ length: 100 }, (_, one) => put('three', 100 * one + batch, 0)),
+        Array.from({ length: 100 }, (_, one) => put('three', 20 * one + batch, 0)),
       )
-    await drafts.idle()
-    expect(written).toEqual([])
+      await drafts.idle()
+    }
     const { metaset } = await drafts.plan(stage, 'upload')
     const needed = await digestsOnDisk({ ...metaset, channels: { three: metaset.channels['three']! } })
-    expect(new Set(written.map(({ digest }) => digest))).toEqual(needed)
+    const all = new Set(written.map(({ digest }) => digest))
+    expect([...needed].filter((digest) => !all.has(digest))).toEqual([])
+    expect(all.size).toBeLessThan(1.5 * needed.size)
   })
 
   it('is made ahead, so that the commit finds little to do', async () => {

@@ -70,7 +70,7 @@ export class Draft {
   async plan(on: Generation, purpose?: Purpose): Promise<Plan> {
     return await this.#inTurn(async () => {
       const { metaset, edition } = await this.#upToDate(on)
-      if (purpose !== undefined && !this.#isKept) await this.#keep(metaset, purpose)
+      if (!this.#isKept) await this.#keep(metaset, purpose)
       return { metaset, edition, on }
     })
   }
@@ -134,11 +134,12 @@ export class Draft {
     }
   }
 
-  async #keep(metaset: Metaset, purpose: Purpose): Promise<void> {
+  async #keep(metaset: Metaset, purpose: Purpose | undefined): Promise<void> {
     const trees = Object.values(metaset.channels).flatMap(({ releases, bound }) => [releases, bound])
     try {
-      await this.#nodes.keep(trees, purpose)
-      this.#isKept = true
+      if (purpose === undefined) await this.#nodes.endRound(trees)
+      else await this.#nodes.keep(trees, purpose)
+      this.#isKept = purpose !== undefined
     } catch (error) {
       this.#forget()
       throw error
