@@ -54,7 +54,7 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
   opened.use(await lockFolder(config.data, { random }))
   await settleFormat(config.data)
   const store = opened.use(await openDiskStore(config.data, { clock, random }))
-  const ledger = opened.use(await openLedger(config.data, { clock, log }))
+  const ledger = opened.use(await openLedger(config.data, { clock, log, room: store.room }))
   const examiner = openExaminer(formatOf('semver'))
   opened.defer(async () => await examiner.close())
   const stageIdleMs = config.stageIdleMinutes * MINUTE_MS

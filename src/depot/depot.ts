@@ -71,7 +71,7 @@ export async function openDepot(parts: DepotParts): Promise<Depot> {
     nodes,
     access,
     stages: new Stages({ ledger, incoming, clock, random, idleMs: parts.stageIdleMs }),
-    blobs: new StageBlobs({ ledger, pool, incoming, access, room }),
+    blobs: new StageBlobs({ ledger, pool, incoming, access, room, clock }),
     releases: new StageReleases({
       ledger: { blobs: ledger.blobs, changes: drafts.watching(ledger.changes) },
       pool,

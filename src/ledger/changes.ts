@@ -5,18 +5,19 @@
  * Writes that meet while another one is under way go together into the next transaction, so that a hundred requests
  * that add to one stage cost a few flushes and not a hundred.
  */
+import { setImmediate } from 'node:timers/promises'
 import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
 import { type Slices, slices } from '../model/slice.ts'
 import type { Clock } from '../model/world.ts'
-import type { Environment, Row, Table } from './environment.ts'
 import { after, changeKey, channelAndKeyIn, stageKey, within } from './keys.ts'
 import type { ChangeRow, Changes, StageId } from './ledger.ts'
 import type { LmdbStages, StoredStage } from './stages.ts'
+import type { Row, Store, Table } from './store.ts'
 import type { Turns } from './turns.ts'
 
 export interface ChangeParts {
-  readonly environment: Environment
+  readonly store: Store
   readonly turns: Turns
   readonly stages: LmdbStages
   readonly clock: Clock
@@ -44,7 +45,7 @@ export class LmdbChanges implements Changes {
 
   constructor(parts: ChangeParts) {
     this.#parts = parts
-    this.#table = parts.environment.tables.changes
+    this.#table = parts.store.tables.changes
   }
 
   async write(stage: StageId, rows: readonly ChangeRow[]): Promise<void> {
@@ -98,11 +99,19 @@ export class LmdbChanges implements Changes {
     try {
       let draft: Draft = { stage: this.#parts.stages.mustBeOpen(id), rows: new Map() }
       for (const call of calls) draft = await this.#withCall(draft, call)
-      await this.#parts.environment.write([...draft.rows.values(), this.#parts.stages.rowOf(draft.stage)])
+      await this.#writeRows([...draft.rows.values()], draft.stage)
       for (const { done } of calls) done.resolve()
     } catch (error) {
       for (const { done } of calls) done.reject(error)
     }
+  }
+
+  async #writeRows(rows: readonly Row[], stage: StoredStage): Promise<void> {
+    const { store, stages } = this.#parts
+    await store.claim(rows)
+    // To hand over many rows is a slice of its own.
+    if (rows.length > GROUP_ROWS) await setImmediate()
+    await store.write([...rows, stages.rowOf(stage)])
   }
 
   /** The draft with the rows of one call, or without them when the call is refused. */
@@ -119,7 +128,7 @@ export class LmdbChanges implements Changes {
         })
       const { stage } = draft.stage
       return {
-        stage: { stage: { ...stage, edition: stage.edition + 1 }, changes },
+        stage: { ...draft.stage, stage: { ...stage, edition: stage.edition + 1 }, changes },
         rows: draft.rows.size === 0 ? own : new Map([...draft.rows, ...own]),
       }
     } catch (error) {

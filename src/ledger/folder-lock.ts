@@ -14,9 +14,10 @@
  */
 import { readdir, rename, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { codeOf } from '../disk/durable.ts'
+import { makeFolder } from '../disk/folder.ts'
 import { failure, isFailure } from '../model/errors.ts'
 import type { Random } from '../model/world.ts'
-import { codeOf, makeFolder } from './durable.ts'
 import { type Answer, answerAt, ask, type Reply, SocketFolder } from './lock-socket.ts'
 
 const ID_BYTES = 8

@@ -7,9 +7,9 @@
 import { strict as assert } from 'node:assert'
 import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { codeOf, Durable, type Files, nodeFiles } from '../disk/durable.ts'
 import { failure, isFailure } from '../model/errors.ts'
 import { clip } from '../model/name.ts'
-import { codeOf, type Disk, realDisk, replaceFile } from './durable.ts'
 
 /** A step from one format to the next. It can be run again, also over what a run that was cut short left. */
 export interface Migration {
@@ -29,28 +29,28 @@ const FIRST = 1
 export async function settleFormat(
   folder: string,
   migrations: readonly Migration[] = MIGRATIONS,
-  disk: Disk = realDisk,
+  files: Files = nodeFiles,
 ): Promise<void> {
   assert(
     migrations.every(({ from }, at) => from === FIRST + at),
     'the steps lead from each format to the next',
   )
   try {
-    await migrate(folder, migrations, disk)
+    await migrate(folder, migrations, new Durable(files))
   } catch (cause) {
     if (isFailure(cause) || codeOf(cause) === undefined || !(cause instanceof Error)) throw cause
     throw failure('data-unusable', { folder, reason: cause.message }, { cause })
   }
 }
 
-async function migrate(folder: string, migrations: readonly Migration[], disk: Disk): Promise<void> {
+async function migrate(folder: string, migrations: readonly Migration[], durable: Durable): Promise<void> {
   const known = FIRST + migrations.length
   const found = await readFormat(folder)
-  if (found === undefined) return await writeFormat(folder, known, disk)
+  if (found === undefined) return await writeFormat(folder, known, durable)
   if (found > known) throw failure('data-newer', { folder, found, known })
   for (const migration of migrations.slice(found - FIRST)) {
     await migration.run(folder)
-    await writeFormat(folder, migration.from + 1, disk)
+    await writeFormat(folder, migration.from + 1, durable)
   }
 }
 
@@ -82,8 +82,8 @@ function formatIn(text: string): unknown {
   }
 }
 
-async function writeFormat(folder: string, format: number, disk: Disk): Promise<void> {
-  await replaceFile(join(folder, 'format.json'), Buffer.from(`${JSON.stringify({ format })}\n`), disk)
+async function writeFormat(folder: string, format: number, durable: Durable): Promise<void> {
+  await durable.write(join(folder, 'format.json'), Buffer.from(`${JSON.stringify({ format })}\n`))
 }
 
 async function readText(path: string): Promise<string | undefined> {

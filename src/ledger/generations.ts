@@ -15,16 +15,16 @@ import {
   partsOf,
 } from '../model/generation.ts'
 import { parseInstant } from '../model/instant.ts'
-import type { Environment, Row, Tables } from './environment.ts'
 import { numberKey, numberOf, textKey, timeKey } from './keys.ts'
 import type { Flip, From, Generations } from './ledger.ts'
 import type { LmdbOutcomes } from './outcomes.ts'
 import type { LmdbStages } from './stages.ts'
+import type { Row, Store, Tables } from './store.ts'
 import type { Sweep } from './sweep.ts'
 import type { Turns } from './turns.ts'
 
 export interface GenerationParts {
-  readonly environment: Environment
+  readonly store: Store
   readonly turns: Turns
   readonly sweep: Sweep
   readonly stages: LmdbStages
@@ -42,7 +42,7 @@ export class LmdbGenerations implements Generations {
 
   constructor(parts: GenerationParts) {
     this.#parts = parts
-    this.#tables = parts.environment.tables
+    this.#tables = parts.store.tables
     this.#head = this.#storedHead()
     for (const { value } of this.#tables.lineages.getRange())
       this.#learn(JSON.parse(value.toString()) as Lineage)
@@ -69,11 +69,11 @@ export class LmdbGenerations implements Generations {
   }
 
   async flip(flip: Flip): Promise<Generation> {
-    const { environment, turns, stages, sweep } = this.#parts
+    const { store, turns, stages, sweep } = this.#parts
     const generation = decode(encode(flip))
     assert(gidOf(generation.record, flip.bytes) === flip.gid, `${flip.gid} is not the id of these bytes`)
     const commit = async (): Promise<void> => {
-      await environment.transact(() => this.#plan(flip))
+      await store.transact(() => this.#plan(flip))
       this.#move(generation, flip)
     }
     const id = flip.stage?.id

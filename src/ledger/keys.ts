@@ -5,11 +5,10 @@
  * length in front, a channel's name ends with a NUL (it cannot hold one), and what follows goes to the end.
  */
 import { strict as assert } from 'node:assert'
+import { KEY_BYTES } from '../disk/environment.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { StageId } from './ledger.ts'
 
-/** What LMDB takes with pages of 4 KiB, as lmdb-js bounds it. */
-export const KEY_BYTES = 1_978
 const STAGE_ID_BYTES = 64
 
 const RELEASE_KEY_BYTES = LIMITS.releaseNameBytes + 1 + LIMITS.versionBytes

@@ -113,7 +113,7 @@ export interface ChangeRow {
 
 export interface Changes {
   /** Adds, replaces or removes rows, and moves the stage's edition, in one transaction. Fails with
-   * `stage-unknown`, `stage-expired`, or `limit-exceeded` when the stage would hold too many. */
+   * `stage-unknown`, `stage-expired`, `limit-exceeded` when the stage would hold too many, or `disk-full`. */
   write(stage: StageId, rows: readonly ChangeRow[]): Promise<void>
   get(stage: StageId, channel: string, key: string): string | undefined
   /** In the order of channel, then key by bytes; from the row after `after`, at most `limit`. */
@@ -127,10 +127,16 @@ export interface Changes {
 
 /** The blobs a stage needs or has brought. Rows end with their stage. */
 export interface StageBlobs {
-  /** Leases keep blobs from the sweep: every digest that the stage declared or uploaded. */
+  /**
+   * Leases keep blobs from the sweep: every digest that the stage declared or uploaded. Fails with `limit-exceeded` when
+   * the stage would hold too many, or `disk-full`.
+   */
   lease(stage: StageId, digests: readonly Digest[]): Promise<void>
   isLeased(digest: Digest): boolean
-  /** Blobs that `manifest` names and that were absent when it was staged; with the sizes it says; an empty list clears them. */
+  /**
+   * Blobs that `manifest` names and that were absent when it was staged; with the sizes it says; an empty list clears
+   * them. Fails with `disk-full`.
+   */
   want(stage: StageId, manifest: Digest, blobs: readonly Omit<Wanted, 'manifest'>[]): Promise<void>
   /** In the order of manifest, then digest; from the one after `after`, at most `limit`. */
   wanted(stage: StageId, after: Wanted | undefined, limit: number): readonly Wanted[]

@@ -7,8 +7,8 @@
 import { access, type FileHandle, open } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { codeOf } from '../disk/durable.ts'
 import { failure } from '../model/errors.ts'
-import { codeOf } from './durable.ts'
 
 /** What a living process says: it has the lock, wants it and goes before the caller, or lets the caller go first. */
 export type Reply = 'held' | 'candidate' | 'yielded'
@@ -23,7 +23,7 @@ const DESCRIPTORS = '/proc/self/fd'
 const PATIENCE_MS = 2_000
 const LINE_BYTES = 64
 const NOTHING = ''
-const ANSWERS: ReadonlyMap<string | undefined, Answer> = new Map([
+const ANSWERS: ReadonlyMap<string | number | undefined, Answer> = new Map([
   ['ECONNREFUSED', 'refused'],
   ['ENOENT', 'gone'],
   ['ECONNRESET', 'hung-up'],

@@ -1,18 +1,18 @@
 /**
- * Opens the ledger of a data folder: the environment, and one object for each port.
+ * Opens the ledger of a data folder: the store, and one object for each port.
  *
  * Whoever opens it holds the folder's lock (`folder-lock.ts`) and has checked its format (`format.ts`).
  */
 import { failure } from '../model/errors.ts'
 import type { Clock, Log } from '../model/world.ts'
 import { LmdbChanges } from './changes.ts'
-import { Environment } from './environment.ts'
 import { LmdbGenerations } from './generations.ts'
 import { assertKeysFit } from './keys.ts'
 import type { Ledger } from './ledger.ts'
 import { LmdbOutcomes } from './outcomes.ts'
 import { LmdbStageBlobs } from './stage-blobs.ts'
 import { LmdbStages } from './stages.ts'
+import { type Room, Store } from './store.ts'
 import { Sweep } from './sweep.ts'
 import { LmdbTokens } from './tokens.ts'
 import { Turns } from './turns.ts'
@@ -20,6 +20,8 @@ import { Turns } from './turns.ts'
 export interface LedgerOptions {
   readonly clock: Clock
   readonly log: Pick<Log, 'warn'>
+  /** Asked for whatever is staged, so that it leaves the reserve to commits. */
+  readonly room: Room
 }
 
 export interface OpenLedger extends Ledger, AsyncDisposable {
@@ -30,33 +32,33 @@ export interface OpenLedger extends Ledger, AsyncDisposable {
 /** Fails with `data-unusable` when the ledger of the folder cannot be used, or `disk-full` when it is new. */
 export async function openLedger(folder: string, options: LedgerOptions): Promise<OpenLedger> {
   assertKeysFit()
-  const environment = await Environment.open(folder)
+  const store = await Store.open(folder, options.room)
   try {
-    return ledgerIn(environment, options)
+    return ledgerIn(store, options)
   } catch (cause) {
-    await environment[Symbol.asyncDispose]()
+    await store[Symbol.asyncDispose]()
     throw failure('data-unusable', { folder, reason: `the ledger is damaged: ${String(cause)}` }, { cause })
   }
 }
 
-function ledgerIn(environment: Environment, { clock, log }: LedgerOptions): OpenLedger {
+function ledgerIn(store: Store, { clock, log }: LedgerOptions): OpenLedger {
   const turns = new Turns()
-  const sweep = new Sweep(environment, log)
-  const outcomes = new LmdbOutcomes(environment)
-  const stages = new LmdbStages({ environment, turns, sweep, outcomes, clock, log })
+  const sweep = new Sweep(store, log)
+  const outcomes = new LmdbOutcomes(store)
+  const stages = new LmdbStages({ store, turns, sweep, outcomes, clock, log })
   const ledger: Ledger = {
-    generations: new LmdbGenerations({ environment, turns, sweep, stages, outcomes }),
+    generations: new LmdbGenerations({ store, turns, sweep, stages, outcomes }),
     stages,
-    changes: new LmdbChanges({ environment, turns, stages, clock }),
-    blobs: new LmdbStageBlobs({ environment, turns, stages }),
+    changes: new LmdbChanges({ store, turns, stages, clock }),
+    blobs: new LmdbStageBlobs({ store, turns, stages, clock }),
     outcomes,
-    tokens: new LmdbTokens(environment),
+    tokens: new LmdbTokens(store),
   }
   async function close(): Promise<void> {
     await sweep.stop()
     await stages.save()
     await turns.idle()
-    await environment[Symbol.asyncDispose]()
+    await store[Symbol.asyncDispose]()
   }
   let closing: Promise<void> | undefined
   sweep.start()

@@ -3,20 +3,20 @@
  */
 import { canonicalText } from '../model/canonical.ts'
 import { digestOf, rawOf } from '../model/digest.ts'
-import { type Environment, PRESENT, type Row, type Tables } from './environment.ts'
 import { timeKey } from './keys.ts'
 import type { IdempotencyRecord, Outcomes, StageId } from './ledger.ts'
+import { PRESENT, type Row, type Store, type Tables } from './store.ts'
 
 const AGE_BYTES = 8
 const OUTCOME = 'o'.charCodeAt(0)
 
 export class LmdbOutcomes implements Outcomes {
-  readonly #environment: Environment
+  readonly #store: Store
   readonly #tables: Tables
 
-  constructor(environment: Environment) {
-    this.#environment = environment
-    this.#tables = environment.tables
+  constructor(store: Store) {
+    this.#store = store
+    this.#tables = store.tables
   }
 
   recall(token: string, stage: StageId, key: string): IdempotencyRecord | undefined {
@@ -31,7 +31,7 @@ export class LmdbOutcomes implements Outcomes {
       [ages, key, undefined],
       [key[AGE_BYTES] === OUTCOME ? outcomes : ended, key.subarray(AGE_BYTES + 1), undefined],
     ])
-    if (rows.length > 0) await this.#environment.write(rows)
+    if (rows.length > 0) await this.#store.write(rows)
     return keys.length
   }
 

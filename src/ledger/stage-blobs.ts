@@ -5,16 +5,19 @@
  * are written in batches: each row is true by itself, and a list that a crash cut short was promised to nobody.
  */
 import { type Digest, digestOfRaw, hexOf, rawOf } from '../model/digest.ts'
-import { type Environment, PRESENT, type Row, type Tables } from './environment.ts'
+import { type Slices, slices } from '../model/slice.ts'
+import type { Clock } from '../model/world.ts'
 import { after, numberKey, numberOf, stageIn, stageKey, within } from './keys.ts'
 import type { StageBlobs, StageId, Wanted } from './ledger.ts'
 import type { LmdbStages } from './stages.ts'
+import { PRESENT, type Row, type Store, type Tables } from './store.ts'
 import type { Turns } from './turns.ts'
 
 export interface StageBlobParts {
-  readonly environment: Environment
+  readonly store: Store
   readonly turns: Turns
   readonly stages: LmdbStages
+  readonly clock: Clock
 }
 
 type WantedBlob = Omit<Wanted, 'manifest'>
@@ -22,6 +25,8 @@ type WantedBlob = Omit<Wanted, 'manifest'>
 /** Digests that go in one transaction. */
 const BATCH = 1_000
 const DIGEST_BYTES = 32
+/** Under the stage and under the digest. */
+const ROWS_OF_LEASE = 2
 
 export class LmdbStageBlobs implements StageBlobs {
   readonly #parts: StageBlobParts
@@ -29,18 +34,22 @@ export class LmdbStageBlobs implements StageBlobs {
 
   constructor(parts: StageBlobParts) {
     this.#parts = parts
-    this.#tables = parts.environment.tables
+    this.#tables = parts.store.tables
   }
 
   async lease(stage: StageId, digests: readonly Digest[]): Promise<void> {
-    const { turns, stages } = this.#parts
+    const { turns, stages, clock } = this.#parts
     stages.mustBeOpen(stage)
     if (digests.length <= BATCH && this.#newLeases(stage, digests).length === 0) return
     await turns.share(stage, async () => {
       stages.mustBeOpen(stage)
-      const near = neighboursTogether(digests)
-      for (let at = 0; at < near.length; at += BATCH)
-        await this.#write(this.#newLeases(stage, near.slice(at, at + BATCH)))
+      const pace = slices(clock)
+      const near = await neighboursTogether(digests, pace)
+      for (let at = 0; at < near.length; at += BATCH) {
+        const pause = pace.breathe()
+        if (pause !== undefined) await pause
+        await this.#writeLeases(stage, this.#newLeases(stage, near.slice(at, at + BATCH)))
+      }
     })
   }
 
@@ -73,6 +82,20 @@ export class LmdbStageBlobs implements StageBlobs {
     }))
   }
 
+  async #writeLeases(stage: StageId, rows: readonly Row[]): Promise<void> {
+    if (rows.length === 0) return
+    const { store, stages } = this.#parts
+    const leases = rows.length / ROWS_OF_LEASE
+    await store.claim(rows)
+    const count = stages.countLeases(stage, leases)
+    try {
+      await store.write([...rows, count])
+    } catch (error) {
+      stages.countLeases(stage, -leases)
+      throw error
+    }
+  }
+
   #newLeases(id: StageId, digests: readonly Digest[]): readonly Row[] {
     const { leases, leased } = this.#tables
     const stage = stageKey(id)
@@ -89,6 +112,13 @@ export class LmdbStageBlobs implements StageBlobs {
 
   async #replaceWanted(prefix: Buffer, blobs: readonly WantedBlob[]): Promise<void> {
     const { wanted } = this.#tables
+    for (let at = 0; at < blobs.length; at += BATCH) {
+      const rows = blobs
+        .slice(at, at + BATCH)
+        .map(({ digest, size }): Row => [wanted, Buffer.concat([prefix, rawOf(digest)]), numberKey(size)])
+      await this.#write(rows.filter(([, key]) => !wanted.doesExist(key)))
+    }
+    // At last, so that a full disk loses nothing of what was wanted before.
     const keep = new Set(blobs.map((blob) => blob.digest))
     let last: Buffer | undefined = prefix
     while (last !== undefined) {
@@ -97,21 +127,26 @@ export class LmdbStageBlobs implements StageBlobs {
       await this.#write(gone.map((key) => [wanted, key, undefined]))
       last = keys.at(-1)
     }
-    for (let at = 0; at < blobs.length; at += BATCH) {
-      const rows = blobs
-        .slice(at, at + BATCH)
-        .map(({ digest, size }): Row => [wanted, Buffer.concat([prefix, rawOf(digest)]), numberKey(size)])
-      await this.#write(rows.filter(([, key]) => !wanted.doesExist(key)))
-    }
   }
 
   async #write(rows: readonly Row[]): Promise<void> {
-    if (rows.length > 0) await this.#parts.environment.write(rows)
+    const { store } = this.#parts
+    if (rows.length === 0) return
+    await store.claim(rows)
+    await store.write(rows)
   }
 }
 
 /** Digests with the same first byte one after the other, so that a batch touches few pages of the table. */
-function neighboursTogether(digests: readonly Digest[]): readonly Digest[] {
-  const groups = Map.groupBy(digests, (digest) => hexOf(digest).slice(0, 2))
+async function neighboursTogether(digests: readonly Digest[], pace: Slices): Promise<readonly Digest[]> {
+  const groups = new Map<string, Digest[]>()
+  for (const digest of digests) {
+    const byte = hexOf(digest).slice(0, 2)
+    const group = groups.get(byte)
+    if (group === undefined) groups.set(byte, [digest])
+    else group.push(digest)
+    const pause = pace.breathe()
+    if (pause !== undefined) await pause
+  }
   return [...groups.keys()].sort().flatMap((byte) => groups.get(byte) ?? [])
 }

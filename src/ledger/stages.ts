@@ -9,21 +9,25 @@ import { strict as assert } from 'node:assert'
 import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock, Log } from '../model/world.ts'
-import { type Environment, PRESENT, type Row, type Tables } from './environment.ts'
 import { isStageId, stageKey, timeKey } from './keys.ts'
 import type { Closing, Stage, StageId, Stages } from './ledger.ts'
 import type { LmdbOutcomes } from './outcomes.ts'
+import { PRESENT, type Row, type Store, type Tables } from './store.ts'
 import type { Sweep } from './sweep.ts'
 import type { Turns } from './turns.ts'
 
-/** A stage as it is stored: with the number of its changes. */
+/** A stage as it is stored: with the number of its changes, and of the blobs it leased. */
 export interface StoredStage {
   readonly stage: Stage
   readonly changes: number
+  readonly leases: number
 }
 
+/** As it is in the table: a stage that an older depot has opened does not say how many leases it has. */
+type StageRow = Omit<StoredStage, 'leases'> & Partial<Pick<StoredStage, 'leases'>>
+
 export interface StageParts {
-  readonly environment: Environment
+  readonly store: Store
   readonly turns: Turns
   readonly sweep: Sweep
   readonly outcomes: LmdbOutcomes
@@ -46,10 +50,12 @@ export class LmdbStages implements Stages {
   readonly #parts: StageParts
   readonly #tables: Tables
   readonly #touched = new Map<StageId, Touch>()
+  /** With those that are being written. */
+  readonly #leases = new Map<StageId, number>()
 
   constructor(parts: StageParts) {
     this.#parts = parts
-    this.#tables = parts.environment.tables
+    this.#tables = parts.store.tables
     const now = parts.clock.now()
     for (const { id, expiresMs } of this.listOpen())
       this.#touched.set(id, {
@@ -61,13 +67,13 @@ export class LmdbStages implements Stages {
   async open(stage: Stage): Promise<void> {
     const key = stageKey(stage.id)
     assert(stage.state === 'open', 'a stage begins open')
-    await this.#parts.environment.transact(() => {
+    await this.#parts.store.transact(() => {
       const { stages, ended, sweeps } = this.#tables
       const taken = [stages, ended, sweeps].some((table) => table.doesExist(key))
       assert(!taken, `stage ${stage.id} was there before`)
       if (stages.getKeysCount() >= LIMITS.openStages)
         throw failure('limit-exceeded', { what: 'open stages', limit: LIMITS.openStages })
-      return [[stages, key, encode({ stage, changes: 0 })]]
+      return [[stages, key, encode({ stage, changes: 0, leases: 0 })]]
     })
   }
 
@@ -94,13 +100,13 @@ export class LmdbStages implements Stages {
     state: 'aborted' | 'expired' | 'committed',
     { committed, edition, idempotency }: Closing = {},
   ): Promise<void> {
-    const { environment, turns, sweep, clock, outcomes } = this.#parts
+    const { store, turns, sweep, clock, outcomes } = this.#parts
     assert((state === 'committed') === (committed !== undefined), 'a committed stage has its generation')
     await turns.alone(id, async () => {
       const { stage } = this.mustBeOpen(id)
       if (state === 'expired' && stage.expiresMs > clock.now()) return
       if (edition !== undefined && stage.edition !== edition) throw failure('stage-changed', { stage: id })
-      await environment.write([
+      await store.write([
         ...(idempotency === undefined ? [] : outcomes.rowsOf(idempotency)),
         ...(committed === undefined
           ? this.rowsOfEnd(stage, { state })
@@ -136,13 +142,31 @@ export class LmdbStages implements Stages {
     return [this.#tables.stages, stageKey(stored.stage.id), encode(stored)]
   }
 
+  /**
+   * Counts leases that the stage is about to get, or did not get after all, and gives the row that says so. Whoever
+   * counts hands that row over at once, so that the last row has the last count. Two who lease the same blob at the same
+   * moment count it twice. Fails with `limit-exceeded`.
+   */
+  countLeases(id: StageId, more: number): Row {
+    const stored = this.mustBeOpen(id)
+    const leases = (this.#leases.get(id) ?? stored.leases) + more
+    if (leases > LIMITS.stageLeases)
+      throw failure('limit-exceeded', {
+        what: 'declared blobs of a stage',
+        limit: LIMITS.stageLeases,
+        found: leases,
+      })
+    this.#leases.set(id, leases)
+    return this.rowOf({ ...stored, leases })
+  }
+
   /** The rows that end a stage. What it holds is only marked here, for it may be millions of rows; the sweep drops it. */
   rowsOfEnd(stage: Stage, end: StageEnd): readonly Row[] {
     const { stages, ended, ages, sweeps } = this.#tables
     const key = stageKey(stage.id)
     return [
       [stages, key, undefined],
-      [ended, key, encode({ stage: { ...stage, ...end }, changes: 0 })],
+      [ended, key, encode({ stage: { ...stage, ...end }, changes: 0, leases: 0 })],
       [ages, Buffer.concat([timeKey(this.#parts.clock.now()), Buffer.from('s'), key]), PRESENT],
       [sweeps, key, PRESENT],
     ]
@@ -151,6 +175,7 @@ export class LmdbStages implements Stages {
   /** To be called when the end of a stage is durable. */
   ended(id: StageId): void {
     this.#touched.delete(id)
+    this.#leases.delete(id)
   }
 
   /** Writes the times that were touched. What cannot be written stays in memory, and the log says so. */
@@ -159,10 +184,10 @@ export class LmdbStages implements Stages {
   }
 
   async #save(id: StageId): Promise<void> {
-    const { environment, turns, log } = this.#parts
+    const { store, turns, log } = this.#parts
     try {
       await turns.alone(id, async () => {
-        if (this.isOpen(id)) await environment.write([this.rowOf(this.mustBeOpen(id))])
+        if (this.isOpen(id)) await store.write([this.rowOf(this.mustBeOpen(id))])
       })
     } catch (error) {
       log.warn({ stage: id, error }, 'the time at which a stage expires was not written; it is in memory')
@@ -170,10 +195,10 @@ export class LmdbStages implements Stages {
   }
 
   #decode(value: Buffer): StoredStage {
-    const stored = JSON.parse(value.toString()) as StoredStage
-    const { stage, changes } = stored
+    const { stage, changes, leases = 0 } = JSON.parse(value.toString()) as StageRow
     const touch = stage.state === 'open' ? this.#touched.get(stage.id) : undefined
-    return touch === undefined ? stored : { stage: { ...stage, expiresMs: touch.expiresMs }, changes }
+    const found = touch === undefined ? stage : { ...stage, expiresMs: touch.expiresMs }
+    return { stage: found, changes, leases }
   }
 }
 

@@ -7,21 +7,21 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import type { Log } from '../model/world.ts'
-import type { Environment, Row, Table } from './environment.ts'
 import { within } from './keys.ts'
+import type { Row, Store, Table } from './store.ts'
 
 /** Rows that go in one transaction. */
 const BATCH = 1_000
 
 export class Sweep {
-  readonly #environment: Environment
+  readonly #store: Store
   readonly #log: Pick<Log, 'warn'>
   #running: Promise<void> | undefined
   #due = false
   #stopped = false
 
-  constructor(environment: Environment, log: Pick<Log, 'warn'>) {
-    this.#environment = environment
+  constructor(store: Store, log: Pick<Log, 'warn'>) {
+    this.#store = store
     this.#log = log
   }
 
@@ -60,12 +60,12 @@ export class Sweep {
 
   #next(): Buffer | undefined {
     if (this.#stopped) return undefined
-    const [stage] = this.#environment.tables.sweeps.getKeys({ limit: 1 })
+    const [stage] = this.#store.tables.sweeps.getKeys({ limit: 1 })
     return stage
   }
 
   async #drop(stage: Buffer): Promise<void> {
-    const { changes, wanted, leases, leased, sweeps } = this.#environment.tables
+    const { changes, wanted, leases, leased, sweeps } = this.#store.tables
     const plain =
       (table: Table) =>
       (key: Buffer): readonly Row[] => [[table, key, undefined]]
@@ -76,14 +76,14 @@ export class Sweep {
     await this.#dropAll(changes, stage, plain(changes))
     await this.#dropAll(wanted, stage, plain(wanted))
     await this.#dropAll(leases, stage, paired)
-    if (!this.#stopped) await this.#environment.write([[sweeps, stage, undefined]])
+    if (!this.#stopped) await this.#store.write([[sweeps, stage, undefined]])
   }
 
   async #dropAll(table: Table, stage: Buffer, rowsOf: (key: Buffer) => readonly Row[]): Promise<void> {
     while (!this.#stopped) {
       const keys = [...table.getKeys({ ...within(stage), limit: BATCH })]
       if (keys.length === 0) return
-      await this.#environment.write(keys.flatMap(rowsOf))
+      await this.#store.write(keys.flatMap(rowsOf))
     }
   }
 }

@@ -8,21 +8,21 @@ import { strict as assert } from 'node:assert'
 import type { Digest } from '../model/digest.ts'
 import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
-import type { Environment, Row, Tables } from './environment.ts'
 import { numberKey, numberOf, textKey } from './keys.ts'
 import type { Token, Tokens } from './ledger.ts'
+import type { Row, Store, Tables } from './store.ts'
 
 export class LmdbTokens implements Tokens {
-  readonly #environment: Environment
+  readonly #store: Store
   readonly #tables: Tables
   readonly #byId = new Map<string, Token>()
   readonly #byHash = new Map<Digest, string>()
   /** Bytes in use, with those whose row is being written. */
   readonly #reserved = new Map<string, number>()
 
-  constructor(environment: Environment) {
-    this.#environment = environment
-    this.#tables = environment.tables
+  constructor(store: Store) {
+    this.#store = store
+    this.#tables = store.tables
     for (const { key, value } of this.#tables.tokens.getRange()) {
       const used = this.#tables.usage.get(key)
       const token = JSON.parse(value.toString()) as Token
@@ -33,10 +33,7 @@ export class LmdbTokens implements Tokens {
   async add(token: Token): Promise<void> {
     assert(!this.#byId.has(token.id) && !this.#byHash.has(token.hash), `token ${token.id} was there before`)
     const spare = this.#byId.size < LIMITS.tokens ? undefined : this.#longestRevoked()
-    await this.#environment.write([
-      this.#rowOf(token),
-      ...(spare === undefined ? [] : this.#rowsOfDrop(spare)),
-    ])
+    await this.#store.write([this.#rowOf(token), ...(spare === undefined ? [] : this.#rowsOfDrop(spare))])
     if (spare !== undefined) this.#drop(spare)
     this.#keep(token)
   }
@@ -54,7 +51,7 @@ export class LmdbTokens implements Tokens {
   async revoke(id: string, atMs: number): Promise<void> {
     const token = this.#byId.get(id)
     if (token === undefined || token.revokedMs !== undefined) return
-    await this.#environment.write([this.#rowOf({ ...token, revokedMs: atMs })])
+    await this.#store.write([this.#rowOf({ ...token, revokedMs: atMs })])
     this.#change(id, { revokedMs: atMs })
   }
 
@@ -66,7 +63,7 @@ export class LmdbTokens implements Tokens {
     const total = used + bytes
     this.#reserved.set(id, total)
     try {
-      await this.#environment.write([[this.#tables.usage, textKey(id), numberKey(total)]])
+      await this.#store.write([[this.#tables.usage, textKey(id), numberKey(total)]])
       this.#change(id, { usedBytes: total })
     } catch (error) {
       this.#reserved.set(id, (this.#reserved.get(id) ?? 0) - bytes)

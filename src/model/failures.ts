@@ -45,7 +45,8 @@ export interface FailureDetails {
   readonly 'generation-retired': { wanted: string }
   readonly withdrawn: { wanted: string }
   readonly 'head-unconfirmed': { generation: string }
-  readonly 'hold-limit': { limit: number }
+  /** `what` there are so many of and no more; requests that wait, where nothing is said. */
+  readonly 'hold-limit': { limit: number; what?: string }
   readonly 'origin-unreachable': Reason
   readonly 'origin-diverged': { generation: string; seen: string }
   readonly 'relay-loop': { via: string }
@@ -67,6 +68,7 @@ export interface FailureDetails {
   readonly 'digest-mismatch': { expected: string; found: string }
   readonly 'offset-mismatch': { expected: number; offered: number }
   readonly 'upload-busy': { digest: string }
+  readonly 'upload-too-slow': { found: number; least: number; seconds: number }
   readonly 'bad-request': Reason
   readonly 'path-invalid': { path: string; reason: string }
   readonly 'name-invalid': { name: string; reason: string }
@@ -76,6 +78,8 @@ export interface FailureDetails {
   readonly 'headers-too-large': { limit: number }
   readonly 'method-not-allowed': { method: string; allowed: string }
   readonly 'unsupported-media-type': { mediaType: string; expected: string }
+  readonly 'unsupported-content-encoding': { encoding: string }
+  readonly 'unsupported-transfer-encoding': { encoding: string }
   readonly 'range-not-satisfiable': { size: number }
   readonly 'request-timeout': Nothing
   readonly unauthorised: Reason
@@ -150,8 +154,11 @@ export const FAILURES: { readonly [Code in ErrorCode]: Failure<FailureDetails[Co
       `this node cannot confirm that ${d.generation} is still the head; try again as Retry-After says`,
   },
   'hold-limit': {
-    title: 'Too many requests are waiting',
-    detail: (d) => `${d.limit} requests wait here already; try again as Retry-After says`,
+    title: 'Too many requests are under way',
+    detail: (d) =>
+      d.what === undefined
+        ? `${d.limit} requests wait here already; try again as Retry-After says`
+        : `of ${d.limit} ${d.what} too few are free; let what is under way end, and send it again as Retry-After says`,
   },
   'origin-unreachable': {
     title: 'The origin cannot be reached',
@@ -191,7 +198,7 @@ export const FAILURES: { readonly [Code in ErrorCode]: Failure<FailureDetails[Co
   'blob-corrupt': {
     title: 'The stored bytes are damaged',
     detail: (d) =>
-      `${d.digest} is damaged on disk (${d.reason}) and is not served; put the same bytes again, or restore them, then run depot scrub`,
+      `${d.digest} is damaged on disk (${d.reason}) and is not served; run depot scrub to see what else is damaged, then put the same bytes again`,
   },
 
   // Staging and committing.
@@ -251,6 +258,11 @@ export const FAILURES: { readonly [Code in ErrorCode]: Failure<FailureDetails[Co
     detail: (d) =>
       `an upload of ${d.digest} to this stage is under way; wait for it, or go on when it has ended`,
   },
+  'upload-too-slow': {
+    title: 'The upload is too slow',
+    detail: (d) =>
+      `${d.found} bytes came in ${d.seconds} s and at least ${d.least} are asked for; what came is kept, ask with HEAD and go on from Upload-Offset`,
+  },
 
   // What a client sent.
   'bad-request': {
@@ -289,6 +301,16 @@ export const FAILURES: { readonly [Code in ErrorCode]: Failure<FailureDetails[Co
   'unsupported-media-type': {
     title: 'The body has a type that is not understood here',
     detail: (d) => `the body is ${d.mediaType}; send ${d.expected}`,
+  },
+  'unsupported-content-encoding': {
+    title: 'The body is encoded in a way that is not understood here',
+    detail: (d) =>
+      `the body is encoded as "${d.encoding}"; send its bytes as they are, without Content-Encoding`,
+  },
+  'unsupported-transfer-encoding': {
+    title: 'The transfer coding is not understood here',
+    detail: (d) =>
+      `the body comes as "${d.encoding}"; send it with Content-Length, or with Transfer-Encoding: chunked alone`,
   },
   'range-not-satisfiable': {
     title: 'The range lies outside of the bytes',

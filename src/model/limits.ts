@@ -48,6 +48,8 @@ export const LIMITS = {
   leaseBytes: 512,
   stageMembers: 100,
   stageChanges: 4_000_000,
+  /** Blobs that one stage may declare, upload or name in its manifests. */
+  stageLeases: 4_000_000,
   stageIdleMs: 86_400_000,
   conflictsListed: 1_000,
   missingListed: 1_000,
@@ -56,6 +58,8 @@ export const LIMITS = {
   requestBodyBytes: 8_388_608,
   /** Of a body that says what to do, and carries no list. */
   jsonBodyBytes: 65_536,
+  /** Of a list as one JSON value: the worst of that size takes 12 ms to parse. A longer list goes as lines. */
+  jsonListBytes: 131_072,
   /** Of all bodies together that are in memory at one time. */
   bufferedBodyBytes: 268_435_456,
   /** Of a body whose request was refused already: so much of it is still taken, for so long, and forgotten. */
@@ -72,6 +76,11 @@ export const LIMITS = {
   holdMs: 10_000,
   watchers: 10_000,
   parallelUploads: 64,
+  /** So that no publisher takes the places of all others. */
+  parallelUploadsPerToken: 32,
+  /** An upload brings so many bytes in so much time that the depot waits for them, or is ended. */
+  uploadPaceBytes: 61_440,
+  uploadPaceMs: 60_000,
 
   // Memory.
   answerCacheBytes: 67_108_864,

@@ -7,16 +7,16 @@
  */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type Files, unlessGone } from '../disk/durable.ts'
+import type { DiskRoom } from '../disk/room.ts'
 import { type Digest, digestOf } from '../model/digest.ts'
 import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Blobs } from './disk/blobs.ts'
 import { type Begun, Draft } from './disk/draft.ts'
 import { hashFile } from './disk/pieces.ts'
-import { type Files, unlessGone } from './durable.ts'
 import { demandUploadId, demandUploadSize, refuseUnless, unknownUpload, uploadTooLong } from './expected.ts'
 import type { Expected, Incoming, Stored } from './pool.ts'
-import type { DiskRoom } from './room.ts'
 
 export interface DiskIncomingParts {
   readonly blobs: Blobs

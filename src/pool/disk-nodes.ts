@@ -3,13 +3,13 @@
  */
 
 import { strict as assert } from 'node:assert'
+import type { Purpose } from '../disk/room.ts'
 import { type Digest, digestOfRaw, rawOf } from '../model/digest.ts'
 import { failure } from '../model/errors.ts'
 import type { Slices } from '../model/slice.ts'
 import { Deflater } from './disk/deflate.ts'
 import type { Row, Table } from './disk/table.ts'
 import type { Nodes, PackedNode, PlainNode, Segment, Stored } from './pool.ts'
-import type { Purpose } from './room.ts'
 import { decodeSegment, packSegment, unpackSegment } from './segment.ts'
 
 export class DiskNodes implements Nodes {

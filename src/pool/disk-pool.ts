@@ -5,6 +5,8 @@
  * `incoming/` while it is hashed, and then becomes a file in `pool/`. Either is durable before anybody is told.
  */
 import { join } from 'node:path'
+import type { Files } from '../disk/durable.ts'
+import type { DiskRoom, Purpose } from '../disk/room.ts'
 import { type Digest, digestOf, hasher } from '../model/digest.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Slices } from '../model/slice.ts'
@@ -13,10 +15,8 @@ import type { Random } from '../model/world.ts'
 import type { Blobs } from './disk/blobs.ts'
 import { Draft } from './disk/draft.ts'
 import type { SmallBlob } from './disk/small-blobs.ts'
-import type { Files } from './durable.ts'
 import { measured, type Pieces, refuseUnless, tooLong } from './expected.ts'
 import type { Blob, Bytes, Expected, Listing, Pool, Stored } from './pool.ts'
-import type { DiskRoom, Purpose } from './room.ts'
 
 export interface DiskPoolParts {
   readonly blobs: Blobs

@@ -7,22 +7,22 @@
  *
  * One process per data folder: whoever opens it has made sure of that.
  */
-import { readdir, statfs } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { Durable, type Files, nodeFiles } from '../disk/durable.ts'
+import { Environment, type EnvironmentSize } from '../disk/environment.ts'
+import { DiskRoom } from '../disk/room.ts'
 import type { Digest } from '../model/digest.ts'
 import { type Slices, slices } from '../model/slice.ts'
 import type { Clock, Random } from '../model/world.ts'
 import { Blobs } from './disk/blobs.ts'
-import { Environment, type EnvironmentSize } from './disk/environment.ts'
 import { LargeBlobs } from './disk/large-blobs.ts'
 import { SmallBlobs } from './disk/small-blobs.ts'
-import type { Table } from './disk/table.ts'
+import { Table } from './disk/table.ts'
 import { DiskIncoming } from './disk-incoming.ts'
 import { DiskNodes } from './disk-nodes.ts'
 import { DiskPool, DRAFT } from './disk-pool.ts'
-import { Durable, type Files, nodeFiles } from './durable.ts'
-import type { Derived, Incoming, Listing, Nodes, Pool, Room } from './pool.ts'
-import { DiskRoom, type Free } from './room.ts'
+import type { Derived, Incoming, Listing, Nodes, Pool } from './pool.ts'
 
 export interface DiskOptions {
   readonly clock: Pick<Clock, 'monotonic'>
@@ -37,7 +37,8 @@ export interface DiskStore extends AsyncDisposable {
   readonly nodes: Nodes
   readonly incoming: Incoming
   readonly derived: Derived
-  readonly room: Room
+  /** Of the whole disk: the ledger asks the same one. */
+  readonly room: DiskRoom
   /** Of a blob that a scrub found damaged: nobody gets it, and it counts as absent, until it is put again. */
   condemn(digest: Digest): Promise<void>
   /** Facts for metrics; reads a few pages. */
@@ -50,19 +51,18 @@ export async function openDiskStore(folder: string, options: DiskOptions): Promi
   const path = resolve(folder)
   const files = options.files ?? nodeFiles
   const durable = new Durable(files)
-  const environment = await Environment.open(path)
+  const room = DiskRoom.on(path, options.clock)
+  const environment = await Environment.open({ folder: path, file: FILE, room })
   try {
-    // A process that was killed may have left pages that the kernel has and the disk has not.
-    await durable.sync(environment.path, 'old')
     for (const name of [POOL, INCOMING]) await durable.folder(join(path, name))
-    await durable.sync(path, 'folder')
-    return await assemble({ path, files, durable, environment, options })
+    return await assemble({ path, files, durable, room, environment, options })
   } catch (error) {
     await environment.close()
     throw error
   }
 }
 
+const FILE = 'pool.lmdb'
 const POOL = 'pool'
 const INCOMING = 'incoming'
 
@@ -70,19 +70,17 @@ interface Ground {
   readonly path: string
   readonly files: Files
   readonly durable: Durable
+  readonly room: DiskRoom
   readonly environment: Environment
   readonly options: DiskOptions
 }
 
-async function assemble({ path, files, durable, environment, options }: Ground): Promise<DiskStore> {
-  const { clock, random } = options
+async function assemble(ground: Ground): Promise<DiskStore> {
+  const { path, files, durable, room, environment } = ground
+  const { clock, random } = ground.options
   const pace = (): Slices => slices(clock)
-  const room = new DiskRoom({
-    clock,
-    measure: async () => await freeOn(path),
-    inside: () => unusedIn(environment.size()),
-  })
-  const table = (name: string): Table => environment.table(name, room, pace)
+  const table = (name: string): Table =>
+    new Table({ store: environment.table(name), environment, room, slices: pace })
   const large = new LargeBlobs({
     folder: join(path, POOL),
     sizes: table('large'),
@@ -116,16 +114,6 @@ async function assemble({ path, files, durable, environment, options }: Ground):
 async function discardDrafts(blobs: Blobs, folder: string): Promise<void> {
   const names = await readdir(folder)
   for (const name of names) if (DRAFT.test(name)) await blobs.discard(join(folder, name))
-}
-
-async function freeOn(path: string): Promise<Free> {
-  const { bavail, bsize, files, ffree } = await statfs(path)
-  // File systems that make inodes as they need them count none.
-  return { bytes: bavail * bsize, files: files === 0 ? Number.POSITIVE_INFINITY : ffree }
-}
-
-function unusedIn({ fileBytes, usedBytes }: EnvironmentSize): number {
-  return Math.max(0, fileBytes - usedBytes)
 }
 
 /** Durable as everything in the file is; each row comes whole, thousands of them in several transactions. */

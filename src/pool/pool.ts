@@ -7,9 +7,10 @@
  *   Nodes     the nodes of the trees, kept as deflate segments that make up a catalog without being touched
  *   Incoming  uploads that are under way, which may be interrupted and go on later
  */
+
+import type { Purpose } from '../disk/room.ts'
 import type { Digest } from '../model/digest.ts'
 import type { Soon } from '../model/soon.ts'
-import type { Purpose } from './room.ts'
 
 export type { Purpose }
 

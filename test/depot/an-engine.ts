@@ -47,7 +47,7 @@ export async function engine({ folder, clock = stillClock(), wrap }: EngineOptio
   const own = folder === undefined ? await temporaryFolder() : undefined
   const path = folder ?? own?.path ?? ''
   const store = await openDiskStore(path, { clock, random: realRandom })
-  const ledger = await openLedger(path, { clock, log: { warn: () => undefined } })
+  const ledger = await openLedger(path, { clock, log: { warn: () => undefined }, room: store.room })
   const examiner = openExaminer(formatOf('semver'))
   const { pool, reserve, nodes, incoming, derived, room } = store
   const stores = { pool, reserve, nodes, incoming, derived, room, ledger }
@@ -69,13 +69,19 @@ export async function engine({ folder, clock = stillClock(), wrap }: EngineOptio
       stores,
       clock,
       folder: path,
-      admin: { id: 't-admin', label: 'admin', scopes: ['admin'] as unknown as Actor['scopes'] },
+      admin: await adminOf(depot),
       [Symbol.asyncDispose]: close,
     }
   } catch (error) {
     await close()
     throw error
   }
+}
+
+/** The same one each time the folder is opened. */
+async function adminOf(depot: Depot): Promise<Actor> {
+  const known = depot.access.list().find(({ label }) => label === 'admin')
+  return known ?? (await actorWith({ depot }, 'admin'))
 }
 
 /** A token with these scopes, as somebody who asks. */

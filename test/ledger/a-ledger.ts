@@ -1,9 +1,10 @@
 /**
  * What the tests of the ledger share: a clock that stands still, and generations and stages to write into it.
  */
-
+import { DiskRoom } from '../../src/disk/room.ts'
 import type { Flip, Stage, StageId } from '../../src/ledger/ledger.ts'
 import { type OpenLedger, openLedger } from '../../src/ledger/open.ts'
+import { Store } from '../../src/ledger/store.ts'
 import { digestOf } from '../../src/model/digest.ts'
 import {
   encodeRecord,
@@ -35,7 +36,12 @@ export class StandingClock implements Clock {
 }
 
 export async function openedLedger(path: string, clock: Clock = new StandingClock()): Promise<OpenLedger> {
-  return await openLedger(path, { clock, log: { warn: () => undefined } })
+  return await openLedger(path, { clock, log: { warn: () => undefined }, room: DiskRoom.on(path, clock) })
+}
+
+/** The bare tables, to look into what no port tells, or to damage it. */
+export async function openedStore(path: string): Promise<Store> {
+  return await Store.open(path, DiskRoom.on(path, new StandingClock()))
 }
 
 const FIRST_LINEAGE: Lineage = { id: LINEAGE, parent: null, forkAt: null, reason: 'init' }

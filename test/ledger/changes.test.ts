@@ -3,12 +3,11 @@
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Environment } from '../../src/ledger/environment.ts'
 import { stageKey } from '../../src/ledger/keys.ts'
 import type { ChangeRow, StageId } from '../../src/ledger/ledger.ts'
 import { LIMITS } from '../../src/model/limits.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { openedLedger, openStage } from './a-ledger.ts'
+import { openedLedger, openedStore, openStage } from './a-ledger.ts'
 
 const CHANNELS = ['0', 'a', 'a-b', 'a.b', 'ab', 'b', 'z'.repeat(LIMITS.channelNameBytes)]
 const byte = fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code))
@@ -233,8 +232,8 @@ function bytesOf(key: string): Buffer {
 
 /** Writes a count into the stored stage, as if so many changes were there. */
 async function pretendCount(path: string, id: StageId, changes: number): Promise<void> {
-  await using environment = await Environment.open(path)
-  const { stages } = environment.tables
+  await using store = await openedStore(path)
+  const { stages } = store.tables
   const stored = JSON.parse(stages.get(stageKey(id))!.toString()) as object
-  await environment.write([[stages, stageKey(id), Buffer.from(JSON.stringify({ ...stored, changes }))]])
+  await store.write([[stages, stageKey(id), Buffer.from(JSON.stringify({ ...stored, changes }))]])
 }

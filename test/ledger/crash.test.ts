@@ -5,13 +5,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { Environment } from '../../src/ledger/environment.ts'
 import type { StageId } from '../../src/ledger/ledger.ts'
 import type { OpenLedger } from '../../src/ledger/open.ts'
 import { digestOf } from '../../src/model/digest.ts'
 import { encodeRecord, type Gid, gidOf } from '../../src/model/generation.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { openedLedger } from './a-ledger.ts'
+import { openedLedger, openedStore } from './a-ledger.ts'
 
 const CHILD = fileURLToPath(new URL('./flipping-child.ts', import.meta.url))
 const ROUNDS = 10
@@ -77,8 +76,8 @@ function expectWhole(ledger: OpenLedger, acknowledged: readonly Acknowledged[]):
 }
 
 async function expectNoRowsOfEndedStages(path: string): Promise<void> {
-  await using environment = await Environment.open(path)
-  const { changes, stages, leases, leased, sweeps } = environment.tables
+  await using store = await openedStore(path)
+  const { changes, stages, leases, leased, sweeps } = store.tables
   const open = [...stages.getRange()].map(({ value }) => JSON.parse(value.toString()) as { changes: number })
   expect(changes.getKeysCount()).toBe(open.reduce((sum, stage) => sum + stage.changes, 0))
   expect(leases.getKeysCount()).toBe(leased.getKeysCount())

@@ -7,13 +7,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it, type TestContext, vi } from 'vitest'
-import { Environment } from '../../src/ledger/environment.ts'
 import type { OpenLedger } from '../../src/ledger/open.ts'
 import { isFailure } from '../../src/model/errors.ts'
 import type { Generation } from '../../src/model/generation.ts'
+import { smallDisk } from '../support/small-disk.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { flipAfter, flipped, openedLedger, openStage } from './a-ledger.ts'
-import { mountedFolder } from './mounted-folder.ts'
+import { flipAfter, flipped, openedLedger, openedStore, openStage } from './a-ledger.ts'
 
 const run = promisify(execFile)
 const SLOW_CHILD = fileURLToPath(new URL('./slow-disk-child.ts', import.meta.url))
@@ -74,7 +73,7 @@ describe('on a full disk', () => {
   })
 
   it('a flip fails with `disk-full`, reading goes on, and with room again the next flip works', async (context) => {
-    await using folder = await mountedFolder(context, ['size=2m'])
+    await using folder = await smallDisk(context, 'size=72m')
     const ledger = await openedLedger(folder.path)
     await flipped(ledger, 3)
     const stage = await openStage(ledger)
@@ -114,7 +113,7 @@ describe('on a full disk', () => {
   })
 
   it('a ledger can still be opened, read and closed', async (context) => {
-    await using folder = await mountedFolder(context, ['size=2m'])
+    await using folder = await smallDisk(context, 'size=2m')
     const before = await openedLedger(folder.path)
     const head = await flipped(before, 3)
     const stage = await openStage(before)
@@ -127,7 +126,7 @@ describe('on a full disk', () => {
   })
 
   it('a new ledger is refused with the reason', async (context) => {
-    await using folder = await mountedFolder(context, ['size=2m'])
+    await using folder = await smallDisk(context, 'size=2m')
     await fill(folder.path)
     await expect(openedLedger(folder.path)).rejects.toMatchObject({ code: 'disk-full' })
   })
@@ -146,9 +145,9 @@ describe('a ledger that cannot be read', () => {
   it('because a record in it is damaged is refused too', async () => {
     await using folder = await temporaryFolder()
     await (await openedLedger(folder.path))[Symbol.asyncDispose]()
-    const environment = await Environment.open(folder.path)
-    await environment.write([[environment.tables.tokens, Buffer.from('t1'), Buffer.from('{')]])
-    await environment[Symbol.asyncDispose]()
+    const store = await openedStore(folder.path)
+    await store.write([[store.tables.tokens, Buffer.from('t1'), Buffer.from('{')]])
+    await store[Symbol.asyncDispose]()
     await expect(openedLedger(folder.path)).rejects.toMatchObject({ code: 'data-unusable' })
   })
 

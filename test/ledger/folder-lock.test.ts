@@ -11,8 +11,8 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { lockFolder } from '../../src/ledger/folder-lock.ts'
+import { smallDisk } from '../support/small-disk.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { mountedFolder } from './mounted-folder.ts'
 
 const CHILD = fileURLToPath(new URL('./locking-child.ts', import.meta.url))
 const NOBODY = 65_534
@@ -137,7 +137,7 @@ describe('a data folder that cannot be used', () => {
   })
 
   it('is refused with the reason when its file system is read-only', async (context) => {
-    await using folder = await mountedFolder(context, ['ro', 'size=1m'])
+    await using folder = await smallDisk(context, 'ro', 'size=1m')
     await expect(lockFolder(folder.path, { random })).rejects.toThrow(/EROFS|read-only/)
     await expect(lockFolder(join(folder.path, 'new'), { random })).rejects.toMatchObject({
       code: 'data-unusable',

@@ -4,10 +4,14 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { Durable, type Files, nodeFiles } from '../../src/disk/durable.ts'
 import { MIGRATIONS, type Migration, settleFormat } from '../../src/ledger/format.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { openedLedger } from './a-ledger.ts'
-import { FORGETTING, ForgetfulDisk, PowerCut } from './forgetful-disk.ts'
+import { FORGETTING, ForgetfulFiles, PowerCut } from './forgetful-files.ts'
+
+/** What `Durable.write` does to the disk, one after the other. */
+const STEPS_OF_WRITE = 8
 
 describe('the format of a data folder', () => {
   it('is written by the first start and left alone by the next', async () => {
@@ -82,38 +86,37 @@ describe('a data folder of an older format', () => {
         await using folder = await temporaryFolder()
         await writeFile(join(folder.path, 'format.json'), '{"format":1}')
         await writeFile(join(folder.path, 'names'), 'b a c')
-        const disk = new ForgetfulDisk(steps)
-        const cut = await settleFormat(folder.path, migrations(disk), disk).then(() => false, isPowerCut)
-        await disk.forget(forgets)
+        const files = new ForgetfulFiles(steps)
+        const cut = await settleFormat(folder.path, migrations(files), files).then(() => false, isPowerCut)
+        await files.forget(forgets)
         if (cut) cuts += 1
         expect([1, 2, 3]).toContain((await formatIn(folder.path)).format)
 
-        await settleFormat(folder.path, migrations(new ForgetfulDisk(Number.POSITIVE_INFINITY)))
+        await settleFormat(folder.path, migrations(nodeFiles))
         expect(await formatIn(folder.path)).toEqual({ format: 3 })
         expect(await readFile(join(folder.path, 'sorted/names'), 'utf8')).toBe('a,b,c')
       }
-      expect(cuts).toBe(12)
+      expect(cuts).toBe(4 * STEPS_OF_WRITE)
     }
   })
 
   it('is a new folder as well when its very first start is cut short', async () => {
     for (const forgets of FORGETTING)
-      for (let steps = 0; steps < 4; steps += 1) {
+      for (let steps = 0; steps < STEPS_OF_WRITE; steps += 1) {
         await using folder = await temporaryFolder()
-        const disk = new ForgetfulDisk(steps)
-        await expect(settleFormat(folder.path, [], disk)).rejects.toThrow(PowerCut)
-        await disk.forget(forgets)
+        const files = new ForgetfulFiles(steps)
+        await expect(settleFormat(folder.path, [], files)).rejects.toThrow(PowerCut)
+        await files.forget(forgets)
         await settleFormat(folder.path)
         expect(await formatIn(folder.path)).toEqual({ format: 1 })
       }
   })
 })
 
-/** Two steps that can be run again: sort the names, then move them into a folder. Each writes and syncs. */
-function migrations(disk: ForgetfulDisk): readonly Migration[] {
+/** Two steps that can be run again: sort the names, then move them into a folder. Each writes a file. */
+function migrations(files: Files): readonly Migration[] {
   const put = async (path: string, text: string): Promise<void> => {
-    await disk.write(path, Buffer.from(text))
-    await disk.sync(path)
+    await new Durable(files).write(path, Buffer.from(text))
   }
   return [
     {

@@ -2,10 +2,12 @@
  * Leases keep blobs from the sweep as long as a stage is open; wanted blobs are those a commit waits for.
  */
 import { describe, expect, it } from 'vitest'
+import { stageKey } from '../../src/ledger/keys.ts'
 import type { StageId } from '../../src/ledger/ledger.ts'
 import { type Digest, digestOf } from '../../src/model/digest.ts'
+import { LIMITS } from '../../src/model/limits.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { openedLedger, openStage } from './a-ledger.ts'
+import { openedLedger, openedStore, openStage } from './a-ledger.ts'
 
 const [A, B, C] = ['a', 'b', 'c'].map((text) => digestOf(text)).sort() as [Digest, Digest, Digest]
 
@@ -43,6 +45,41 @@ describe('a lease', () => {
     await ledger.blobs.lease(stage, digests)
     expect(digests.every((digest) => ledger.blobs.isLeased(digest))).toBe(true)
     await ledger.blobs.lease(stage, digests)
+  })
+
+  it('is refused beyond the limit of a stage, which counts each blob once, also after a restart', async () => {
+    await using folder = await temporaryFolder()
+    const before = await openedLedger(folder.path)
+    const stage = await openStage(before)
+    await before.blobs.lease(stage, [A])
+    await before.blobs.lease(stage, [A, B])
+    await before.changes.write(stage, [{ channel: 'a', key: 'a\u00001', value: '{}' }])
+    await before[Symbol.asyncDispose]()
+    expect(await leasesIn(folder.path, stage)).toBe(2)
+    await pretendLeases(folder.path, stage, LIMITS.stageLeases - 1)
+
+    await using after = await openedLedger(folder.path)
+    const outcomes = await Promise.allSettled([
+      after.blobs.lease(stage, [A, B]),
+      after.blobs.lease(stage, [C]),
+      after.blobs.lease(stage, [digestOf('d')]),
+    ])
+    expect(outcomes.map((one) => one.status)).toEqual(['fulfilled', 'fulfilled', 'rejected'])
+    expect(outcomes[2]).toMatchObject({ reason: { code: 'limit-exceeded' } })
+    expect([C, digestOf('d')].map((digest) => after.blobs.isLeased(digest))).toEqual([true, false])
+    expect(after.changes.count(stage)).toBe(1)
+    await after.blobs.lease(await openStage(after, 's2'), [digestOf('d')])
+  })
+
+  it('of a stage that an older depot opened is counted from nothing', async () => {
+    await using folder = await temporaryFolder()
+    const before = await openedLedger(folder.path)
+    const stage = await openStage(before)
+    await before[Symbol.asyncDispose]()
+    await pretendLeases(folder.path, stage, undefined)
+    await using after = await openedLedger(folder.path)
+    await after.blobs.lease(stage, [A])
+    expect(after.blobs.isLeased(A)).toBe(true)
   })
 
   it('is refused to a stage that has ended, also when it ends while the lease waits', async () => {
@@ -104,3 +141,20 @@ describe('the wanted blobs of a stage', () => {
     await expect(ledger.blobs.want(stage, A, blobs)).rejects.toMatchObject({ code: 'stage-expired' })
   })
 })
+
+interface Counted {
+  readonly leases?: number
+}
+
+async function leasesIn(path: string, id: StageId): Promise<number | undefined> {
+  await using store = await openedStore(path)
+  return (JSON.parse(store.tables.stages.get(stageKey(id))!.toString()) as Counted).leases
+}
+
+/** Writes a count into the stored stage, as if so many leases were there. */
+async function pretendLeases(path: string, id: StageId, leases: number | undefined): Promise<void> {
+  await using store = await openedStore(path)
+  const { stages } = store.tables
+  const stored = JSON.parse(stages.get(stageKey(id))!.toString()) as Counted
+  await store.write([[stages, stageKey(id), Buffer.from(JSON.stringify({ ...stored, leases }))]])
+}

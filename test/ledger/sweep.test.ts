@@ -2,12 +2,11 @@
  * The rows of ended stages go away in the background, whatever happens in between.
  */
 import { describe, expect, it } from 'vitest'
-import { Environment } from '../../src/ledger/environment.ts'
 import type { StageId } from '../../src/ledger/ledger.ts'
 import type { OpenLedger } from '../../src/ledger/open.ts'
 import { digestOf } from '../../src/model/digest.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { flipAfter, flipped, openedLedger, openStage } from './a-ledger.ts'
+import { flipAfter, flipped, openedLedger, openedStore, openStage } from './a-ledger.ts'
 
 const ROWS = 4_500
 
@@ -97,8 +96,8 @@ async function fullStage(ledger: OpenLedger, id: string, count = ROWS): Promise<
 type Counted = 'changes' | 'wanted' | 'leases' | 'leased' | 'sweeps'
 
 async function counts(path: string): Promise<Record<Counted, number>> {
-  await using environment = await Environment.open(path)
-  const { changes, wanted, leases, leased, sweeps } = environment.tables
+  await using store = await openedStore(path)
+  const { changes, wanted, leases, leased, sweeps } = store.tables
   const tables = Object.entries({ changes, wanted, leases, leased, sweeps })
   return Object.fromEntries(tables.map(([name, table]) => [name, table.getKeysCount()])) as Record<
     Counted,

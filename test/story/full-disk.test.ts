@@ -14,6 +14,7 @@ import {
   type Staging,
   sourceOfBytes,
 } from '../../src/client/index.ts'
+import { digestOf } from '../../src/model/digest.ts'
 import { publish } from '../support/publish.ts'
 import { smallDisk } from '../support/small-disk.ts'
 import { served } from './served.ts'
@@ -114,6 +115,42 @@ describe('a disk that is full', () => {
     expect(generations[0]?.gid).toBe(gid)
     expect(depot.log()).not.toMatch(/"level":(?:50|60)/)
     expect((await depot.end('SIGTERM')).code).toBe(0)
+  })
+
+  it('of what is staged takes no more of that with 507, and commits what was staged before', async (context: TestContext) => {
+    await using disk = await smallDisk(context, 'size=88m')
+    await using depot = await served({ data: join(disk.path, 'data') })
+    const { client } = depot
+    await publish(client, { name: 'before', version: '1.0.0', files: { a: randomBytes(200_000) } })
+    const staged = await stagedRelease(client, 'staged', 100_000)
+
+    // Nothing but rows of the ledger: blobs that are declared, and never come.
+    const greedy = await client.openStage()
+    const declare = async (): Promise<unknown> =>
+      await greedy.missing(
+        Array.from({ length: 4_000 }, () => ({ digest: digestOf(randomBytes(32)), size: 1 })),
+      )
+    let outcome = 'accepted'
+    for (let round = 0; outcome === 'accepted' && round < 500; round += 1)
+      outcome = await outcomeOf(declare())
+    expect(outcome).toBe('disk-full')
+    const { bavail, bsize } = await statfs(disk.path)
+    expect(bavail * bsize).toBeGreaterThanOrEqual(60 * MIB)
+
+    await fill(disk.path, 40 * MIB)
+    // What was measured is believed for a second.
+    const mark = async (): Promise<Response> =>
+      await fetch(`${depot.url}/v1/stages/${greedy.id}/channels/stable/manifests/before/1.0.0`, {
+        method: 'PATCH',
+        headers: { authorization: `Bearer ${depot.token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ status: 'yanked' }),
+      })
+    await expect.poll(async () => (await mark()).status).toBe(507)
+    expect(await (await mark()).json()).toMatchObject({ type: '/problems/disk-full' })
+    expect(await outcomeOf(staged.commit())).toBe('accepted')
+    expect(await outcomeOf(greedy.abort())).toBe('accepted')
+    await verifyDepot(client, { gids: new Set(), manifests: new Set() })
+    expect(depot.log()).not.toMatch(/"level":(?:50|60)/)
   })
 
   it('that is full when the depot starts keeps nobody from reading', async (context: TestContext) => {

@@ -26,8 +26,6 @@ export interface StagedManifest {
   readonly missing: readonly Digest[]
 }
 
-/** Leasing what is leased already waits for nothing, so that many would hold up the event loop. */
-const LEASED_AT_ONCE = 10_000
 const WANTED_AT_ONCE = 256
 /** Each is a file, or thousands of rows. */
 const LARGE_AT_ONCE = 8
@@ -45,10 +43,7 @@ export async function keepManifests(
   }
   const leased = new Set(examined.map(({ digest }) => digest))
   for (const blobs of named) for (const { digest } of blobs) leased.add(digest)
-  for (const some of groupsOf([...leased], LEASED_AT_ONCE)) {
-    await parts.ledger.blobs.lease(stage, some)
-    await pace.breathe()
-  }
+  await parts.ledger.blobs.lease(stage, [...leased])
   await putManifests(parts, examined)
   const absent = await absentAmong(parts, named)
   const staged = examined.map(({ digest }, at) => {

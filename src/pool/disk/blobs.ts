@@ -3,11 +3,11 @@
  *
  * Putting and removing the same blob take turns; else a put might find a blob there that is about to leave.
  */
+import type { Purpose } from '../../disk/room.ts'
 import type { Digest } from '../../model/digest.ts'
 import { LIMITS } from '../../model/limits.ts'
 import type { Soon } from '../../model/soon.ts'
 import type { Blob, Stored } from '../pool.ts'
-import type { Purpose } from '../room.ts'
 import type { LargeBlobs } from './large-blobs.ts'
 import type { SmallBlob, SmallBlobs } from './small-blobs.ts'
 import { Turns } from './turns.ts'

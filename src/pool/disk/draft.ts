@@ -3,10 +3,11 @@
  *
  * Its bytes are hashed while they are written: one thread writes a piece while this one hashes it.
  */
+
+import type { Files, OpenFile } from '../../disk/durable.ts'
+import type { DiskRoom, Purpose } from '../../disk/room.ts'
 import { type Digest, type Hasher, hasher } from '../../model/digest.ts'
-import type { Files, OpenFile } from '../durable.ts'
 import { cut } from '../expected.ts'
-import type { DiskRoom, Purpose } from '../room.ts'
 
 export interface DraftParts {
   readonly files: Files

@@ -5,18 +5,21 @@
  * what a crash has left, and is not here. The row tells a file that was cut short from a good one, and spares every
  * question but reading a walk through folders.
  *
+ * A file that was found damaged is set aside as `<62 hex>.damaged`, for there may be something to learn from it, until
+ * its blob is whole again or removed.
+ *
  * Removing goes the other way: a row in `leaving`, the row in `large`, the file. What `leaving` names when the depot
  * starts is finished then.
  */
 import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { codeOf, type Durable, type Files, unlessGone } from '../../disk/durable.ts'
+import type { DiskRoom, Purpose } from '../../disk/room.ts'
 import { type Digest, digestOfRaw, hexOf, rawOf } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
-import { codeOf, type Durable, type Files, unlessGone } from '../durable.ts'
 import { PIECE_BYTES } from '../expected.ts'
 import type { Blob, Stored } from '../pool.ts'
-import type { DiskRoom, Purpose } from '../room.ts'
 import { hashFile, readPieces } from './pieces.ts'
 import type { Table } from './table.ts'
 
@@ -48,6 +51,8 @@ export class LargeBlobs {
       await room.explained(this.#settle(draft, { digest, size }), LINK_BYTES)
       await sizes.put([[rawOf(digest), packSize(size)]], purpose)
     }
+    // Before the draft: as long as that is there, a crash in between is made good.
+    await this.unlink(this.#damagedOf(digest))
     await this.unlink(draft)
   }
 
@@ -69,10 +74,7 @@ export class LargeBlobs {
     const path = this.#pathOf(digest)
     const found = await stat(path).catch(unlessGone)
     if (found?.size !== size)
-      throw failure('blob-corrupt', {
-        digest,
-        reason: found === undefined ? 'its file is gone' : `its file has ${found.size} bytes and not ${size}`,
-      })
+      throw failure('blob-corrupt', { digest, reason: await this.#faultOf({ digest, size }, found?.size) })
     return {
       digest,
       size,
@@ -81,14 +83,15 @@ export class LargeBlobs {
   }
 
   /**
-   * Takes a file away that has the right size and wrong bytes, for nobody who opens it would notice. Its row stays, so
+   * Sets a file aside that has the right size and wrong bytes, for nobody who opens it would notice. Its row stays, so
    * that the blob is known to be damaged until it is put again.
    */
   async condemn(digest: Digest): Promise<void> {
     const size = this.#sizeOf(digest)
     const path = this.#pathOf(digest)
     if (size === undefined || (await stat(path).catch(unlessGone)) === undefined) return
-    if (!(await this.#isSound({ digest, size }))) await this.#parts.durable.replace(path, `${path}.damaged`)
+    if (!(await this.#isSound({ digest, size })))
+      await this.#parts.durable.replace(path, this.#damagedOf(digest))
   }
 
   async *list(after?: Digest): AsyncGenerator<Stored> {
@@ -129,7 +132,8 @@ export class LargeBlobs {
   }
 
   async removeStray(digest: Digest): Promise<void> {
-    if (this.#sizeOf(digest) === undefined) await this.unlink(this.#pathOf(digest))
+    // With a row it is no stray: the crash came when a damaged blob was whole again.
+    await this.unlink(this.#sizeOf(digest) === undefined ? this.#pathOf(digest) : this.#damagedOf(digest))
   }
 
   async unlink(path: string): Promise<void> {
@@ -175,10 +179,19 @@ export class LargeBlobs {
 
   async #finish(digests: readonly Digest[]): Promise<void> {
     const { durable, leaving } = this.#parts
-    for (const digest of digests) await this.unlink(this.#pathOf(digest))
+    for (const digest of digests)
+      for (const path of [this.#pathOf(digest), this.#damagedOf(digest)]) await this.unlink(path)
     for (const shard of new Set(digests.map((digest) => this.#shardOf(digest))))
       await durable.sync(shard, 'folder').catch(unlessGone)
     await leaving.remove(digests.map(rawOf))
+  }
+
+  /** Why the file is not what its row says; `found` is the size it has, if it is there. */
+  async #faultOf({ digest, size }: Stored, found: number | undefined): Promise<string> {
+    if (found !== undefined) return `its file has ${found} bytes and not ${size}`
+    const damaged = this.#damagedOf(digest)
+    if ((await stat(damaged).catch(unlessGone)) === undefined) return 'its file is gone'
+    return `its file had other bytes and was set aside as ${basename(damaged)}`
   }
 
   #shardOf(digest: Digest): string {
@@ -187,6 +200,10 @@ export class LargeBlobs {
 
   #pathOf(digest: Digest): string {
     return join(this.#shardOf(digest), hexOf(digest).slice(2))
+  }
+
+  #damagedOf(digest: Digest): string {
+    return `${this.#pathOf(digest)}.damaged`
   }
 }
 

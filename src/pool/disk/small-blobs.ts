@@ -3,11 +3,11 @@
  *
  * They are small enough to be hashed whenever they are opened, so none is ever served damaged.
  */
+import type { Purpose } from '../../disk/room.ts'
 import { type Digest, digestOf, digestOfRaw, rawOf } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
 import type { Slices } from '../../model/slice.ts'
 import type { Blob, Stored } from '../pool.ts'
-import type { Purpose } from '../room.ts'
 import type { Row, Table } from './table.ts'
 
 export interface SmallBlob {

@@ -5,7 +5,7 @@
  * of it, and the worst of it: names without their bytes.
  */
 import { dirname } from 'node:path'
-import type { Files, OpenFile } from '../../src/pool/durable.ts'
+import type { Files, OpenFile } from '../../src/disk/durable.ts'
 
 interface Inode {
   bytes: Buffer

@@ -1,5 +1,5 @@
 /**
- * The one place that knows how a file becomes durable (DESIGN §4).
+ * The one place of the server that knows how a file becomes durable (DESIGN §4).
  *
  *   write the bytes to a temporary file   the name is not visible yet
  *   fsync the file                        the bytes are on the disk
@@ -8,7 +8,8 @@
  *
  * `link` and not `rename`: a name in the pool is never replaced, and `EEXIST` tells the loser of a race that the
  * winner stored the very same bytes. The loser syncs the folder too, for the winner may not have come to that yet.
- * `replace` is the one exception: it heals a name whose bytes are damaged, for which nothing can be lost.
+ * `replace` is the one exception: it heals a name whose bytes are damaged, for which nothing can be lost, and `write`
+ * gives new bytes to a name that is no blob; such a name has the old bytes or the new ones, never a part.
  *
  * A folder is a name in its parent, so a new one is synced into its parent before anything in it counts. Whether
  * another caller who made it has come to that cannot be known; so this is done once per folder and process.
@@ -52,7 +53,20 @@ export class Durable {
     return linked ? 'linked' : 'taken'
   }
 
-  /** Moves the file over a name that is there. Only for a name whose bytes were found damaged. */
+  /** Gives a name these bytes. What an earlier call that was cut short has left is taken away first. */
+  async write(path: string, bytes: Uint8Array): Promise<void> {
+    const temporary = `${path}.new`
+    await this.#files.unlink(temporary).catch(unlessGone)
+    const file = await this.#files.open(temporary, 'new')
+    try {
+      await file.write(bytes, 0)
+    } finally {
+      await file.close()
+    }
+    await this.replace(temporary, path)
+  }
+
+  /** Moves the file over a name that is there. For a blob only when its bytes were found damaged. */
   async replace(from: string, to: string): Promise<void> {
     await this.sync(from, 'old')
     await this.#files.rename(from, to)

@@ -1,18 +1,18 @@
 /**
  * Whether there is room on the disk: asked before anything is written, so that a full disk refuses uploads and
- * nothing else (P5, DESIGN §4).
+ * nothing else (P5, DESIGN §4). Pool and ledger ask the same one, for they share the disk and its reserve.
  *
  * Uploads leave a reserve, in which a commit, a sweep or a delete still finds room. Asking the file system costs a
  * trip to a thread, so one answer serves for a while: until `FRESH_MS` are over, or until half of what it promised is
  * claimed. What that may get wrong (others who write to the same disk within that time, bytes claimed and not yet
  * written when it is asked anew) is small against the reserve, and so takes from the reserve and from nothing else.
  */
+import { statfs } from 'node:fs/promises'
 import { failure } from '../model/errors.ts'
 import type { Inodes } from '../model/failures.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock } from '../model/world.ts'
 import { codeOf } from './durable.ts'
-import type { Room } from './pool.ts'
 
 /** What is free, in bytes and in inodes; infinitely many inodes where the file system does not count them. */
 export interface Free {
@@ -20,14 +20,17 @@ export interface Free {
   readonly files: number
 }
 
-/** `commit` may take from the reserve: it ends something that was let in before. */
+/** What bytes are for: a commit ends something that was let in before, and so may take from the reserve of a full disk. */
 export type Purpose = 'upload' | 'commit'
 
 export interface Need {
   readonly bytes: number
   readonly files?: number
-  /** Rows may also go where others were removed inside the LMDB file, which never shrinks. */
-  readonly rows?: boolean
+  /**
+   * Bytes that nothing uses inside the LMDB file where rows are to go: it never shrinks, and they may go where others
+   * were removed. Asked only when the disk alone has too little.
+   */
+  readonly inside?: () => number
   readonly purpose: Purpose
 }
 
@@ -35,8 +38,6 @@ export interface RoomParts {
   readonly clock: Pick<Clock, 'monotonic'>
   /** Asks the file system. */
   readonly measure: () => Promise<Free>
-  /** Bytes inside the LMDB file that nothing uses. */
-  readonly inside: () => number
 }
 
 const FRESH_MS = 1_000
@@ -45,16 +46,20 @@ const EIO = 5
 /** ENOSPC and EDQUOT, as Node names them and as lmdb gives them. */
 const FULL: ReadonlySet<string | number | undefined> = new Set(['ENOSPC', 'EDQUOT', 28, 122, MDB_MAP_FULL])
 
-export class DiskRoom implements Room {
+export class DiskRoom {
   readonly #parts: RoomParts
   #free: Free = { bytes: 0, files: 0 }
-  #inside = 0
   #measuredMs = Number.NEGATIVE_INFINITY
   #measuring: Promise<void> | undefined
   #claimed: Free = { bytes: 0, files: 0 }
 
   constructor(parts: RoomParts) {
     this.#parts = parts
+  }
+
+  /** That of the file system on which the folder lies. */
+  static on(folder: string, clock: RoomParts['clock']): DiskRoom {
+    return new DiskRoom({ clock, measure: async () => await freeOn(folder) })
   }
 
   /** Undefined when there is room for certain: `await` it only when it is something. Fails with `disk-full`. */
@@ -106,7 +111,6 @@ export class DiskRoom implements Room {
 
   async #measure(): Promise<void> {
     this.#free = await this.#parts.measure()
-    this.#inside = this.#parts.inside()
     this.#claimed = { bytes: 0, files: 0 }
     this.#measuredMs = this.#parts.clock.monotonic()
   }
@@ -116,20 +120,22 @@ export class DiskRoom implements Room {
   }
 
   /** Whether `times` the need fits beside what is claimed already. */
-  #hasRoom({ bytes, files = 0, rows = false, purpose }: Need, times: 1 | 2): boolean {
+  #hasRoom(need: Need, times: 1 | 2): boolean {
+    const { bytes, files = 0, purpose } = need
     const share = purpose === 'upload' ? 1 : 0
-    const free = this.#free.bytes + (rows ? this.#usableInside(purpose) : 0)
-    const bytesLeft = free - share * LIMITS.diskReserveBytes - times * this.#claimed.bytes
+    const bytesLeft = this.#free.bytes - share * LIMITS.diskReserveBytes - times * this.#claimed.bytes
     const filesLeft = this.#free.files - share * LIMITS.diskReserveInodes - times * this.#claimed.files
-    return times * bytes <= bytesLeft && (files === 0 || times * files <= filesLeft)
+    if (files > 0 && times * files > filesLeft) return false
+    return times * bytes <= bytesLeft || times * bytes <= bytesLeft + this.#usableInside(need)
   }
 
   /**
    * LMDB wants a value's pages side by side, so free ones may be of no use and the file grows all the same. Uploads
    * may count on them only while half of the reserve is there to bear that.
    */
-  #usableInside(purpose: Purpose): number {
-    return purpose === 'commit' || this.#free.bytes >= LIMITS.diskReserveBytes / 2 ? this.#inside : 0
+  #usableInside({ inside, purpose }: Need): number {
+    const bearable = purpose === 'commit' || this.#free.bytes >= LIMITS.diskReserveBytes / 2
+    return inside !== undefined && bearable ? inside() : 0
   }
 
   #refusal({ bytes, files = 0 }: Need): Error {
@@ -143,4 +149,10 @@ export class DiskRoom implements Room {
   #inodes(): Inodes {
     return { free: this.#free.files, reserve: LIMITS.diskReserveInodes }
   }
+}
+
+async function freeOn(path: string): Promise<Free> {
+  const { bavail, bsize, files, ffree } = await statfs(path)
+  // File systems that make inodes as they need them count none.
+  return { bytes: bavail * bsize, files: files === 0 ? Number.POSITIVE_INFINITY : ffree }
 }

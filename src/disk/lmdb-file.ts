@@ -1,12 +1,12 @@
 /**
- * What has to be true of `pool.lmdb` before lmdb-js may open it.
+ * What has to be true of an LMDB file before lmdb-js may open it.
  *
  * When LMDB refuses a file, for whatever reason, lmdb-js 3.5.6 frees a structure twice and the process ends with
  * SIGSEGV and not a word (`openEnv` in `env.cpp`). And LMDB writes its lock file through memory, so that a disk without
  * room for it ends the process with SIGBUS. So what can be refused is refused here, with a reason.
  */
 import { constants, type FileHandle, open, statfs } from 'node:fs/promises'
-import { failure } from '../../model/errors.ts'
+import { failure } from '../model/errors.ts'
 
 /** A new file with its empty tables. */
 const NEW_BYTES = 1_048_576

@@ -2,9 +2,9 @@
  * Who is let in when room gets scarce, and how often the file system is asked.
  */
 import { describe, expect, it } from 'vitest'
+import { DiskRoom, type Free, type Need } from '../../src/disk/room.ts'
 import { isFailure } from '../../src/model/errors.ts'
 import { LIMITS } from '../../src/model/limits.ts'
-import { DiskRoom, type Free, type Need } from '../../src/pool/room.ts'
 import { type StillClock, stillClock } from '../support/still-clock.ts'
 
 const MB = 1_000_000
@@ -31,7 +31,6 @@ function ground(spareBytes: number, spareFiles = 1_000_000): Ground {
         found.measured += 1
         return found.free
       },
-      inside: () => found.inside,
     }),
   }
   return found
@@ -63,12 +62,12 @@ describe('an upload', () => {
   it('goes where rows were removed, while half of the reserve is there', async () => {
     const half = ground(-RESERVE / 2)
     half.inside = RESERVE
-    expect(await claim(half, { bytes: RESERVE / 2, rows: true })).toBe('asked')
-    expect(await claim(half, { bytes: RESERVE / 2 + 1, rows: true })).toBe('refused')
+    expect(await claim(half, { bytes: RESERVE / 2, inside: () => half.inside })).toBe('asked')
+    expect(await claim(half, { bytes: RESERVE / 2 + 1, inside: () => half.inside })).toBe('refused')
     expect(await claim(half, { bytes: 1 })).toBe('refused')
     half.free = { ...half.free, bytes: RESERVE / 2 - 1 }
     half.clock.advance(1_000)
-    expect(await claim(half, { bytes: 1, rows: true })).toBe('refused')
+    expect(await claim(half, { bytes: 1, inside: () => half.inside })).toBe('refused')
   })
 })
 
@@ -78,7 +77,7 @@ describe('a commit', () => {
     expect(await claim(full, { bytes: 10, purpose: 'commit' })).toBe('asked')
     expect(await claim(full, { bytes: 11, purpose: 'commit' })).toBe('refused')
     full.inside = 5
-    expect(await claim(full, { bytes: 15, rows: true, purpose: 'commit' })).toBe('asked')
+    expect(await claim(full, { bytes: 15, inside: () => full.inside, purpose: 'commit' })).toBe('asked')
   })
 })
 

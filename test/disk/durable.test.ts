@@ -2,8 +2,8 @@
  * What `Durable` says is durable survives any crash, at whatever step it comes.
  */
 import { describe, expect, it } from 'vitest'
-import { Durable } from '../../src/pool/durable.ts'
-import { someBytes } from './bytes.ts'
+import { Durable } from '../../src/disk/durable.ts'
+import { someBytes } from '../pool/bytes.ts'
 import { CRASHES, LossyFiles } from './lossy-files.ts'
 import { CuttableFiles, PowerCut } from './power.ts'
 
@@ -99,5 +99,37 @@ describe('a name whose bytes are replaced', () => {
       )
       if (ended) expect(kept).toEqual([BYTES, BYTES, BYTES])
     }
+  })
+})
+
+describe('a name that is given new bytes', () => {
+  const NEW = someBytes(100, 'new')
+  const SETTINGS = '/pool/settings'
+
+  it('has the old bytes or the new ones after a crash at any step, and the new ones when write returned', async () => {
+    const outcomes: string[] = []
+    for (let step = 1; outcomes.at(-1) !== 'survived'; step += 1) {
+      const { disk, files, durable } = await ground()
+      await new Durable(disk).write(SETTINGS, BYTES)
+      const ended = await survived(files, step, async () => await durable.write(SETTINGS, NEW))
+      const kept = CRASHES.map((crash) => disk.after(crash, SETTINGS))
+      expect(kept.every((bytes) => bytes?.equals(BYTES) === true || bytes?.equals(NEW) === true)).toBe(true)
+      if (ended) expect(kept).toEqual([NEW, NEW, NEW])
+      outcomes.push(ended ? 'survived' : (files.steps.at(-1) ?? 'nothing'))
+
+      await new Durable(disk).write(SETTINGS, NEW)
+      expect(CRASHES.map((crash) => disk.after(crash, SETTINGS))).toEqual([NEW, NEW, NEW])
+    }
+    expect(outcomes).toEqual([
+      'nothing',
+      'unlink',
+      'open new',
+      'write',
+      'open old',
+      'sync',
+      'rename',
+      'open folder',
+      'survived',
+    ])
   })
 })

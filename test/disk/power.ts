@@ -1,7 +1,7 @@
 /**
  * Files whose power can be cut before any step: that one fails, and everything after it, as for a process that died.
  */
-import { type Files, nodeFiles, type OpenFile } from '../../src/pool/durable.ts'
+import { type Files, nodeFiles, type OpenFile } from '../../src/disk/durable.ts'
 
 export class PowerCut extends Error {}
 

@@ -1,0 +1,38 @@
+/**
+ * How many bytes rows may take on the disk, which is more than they have: LMDB writes a copy of every page it touches.
+ */
+import type { Database } from 'lmdb'
+
+/** What the types of lmdb-js leave open of `getStats`. */
+export interface Pages {
+  readonly pageSize: number
+  readonly treeBranchPageCount: number
+  readonly treeLeafPageCount: number
+  readonly overflowPages: number
+  readonly entryCount: number
+}
+
+/** What a transaction writes besides what it is told: the list of free pages, the root, the meta page. */
+const TRANSACTION_BYTES = 32_768
+/** What a row takes besides its value: the key, and that nodes are not full. */
+const ROW_BYTES = 128
+
+/**
+ * At most so many bytes are written: the values, and a copy of every page of the tree that is touched, which is one
+ * or two for each row and never more than there are.
+ */
+export function costOf(table: Pick<Database, 'getStats'>, lengths: readonly number[]): number {
+  const { pageSize, treeBranchPageCount, treeLeafPageCount } = table.getStats() as Pages
+  const values = lengths.reduce((sum, length) => sum + roundedUp(length, pageSize), 0)
+  const copies = Math.min(2 * lengths.length, treeBranchPageCount + treeLeafPageCount) * pageSize
+  return values + copies + TRANSACTION_BYTES
+}
+
+export function pagesOf({ treeBranchPageCount, treeLeafPageCount, overflowPages }: Pages): number {
+  return treeBranchPageCount + treeLeafPageCount + overflowPages
+}
+
+/** A value that is longer than half a page gets pages of its own. */
+function roundedUp(length: number, pageSize: number): number {
+  return length < pageSize / 2 ? length + ROW_BYTES : (Math.ceil(length / pageSize) + 1) * pageSize
+}
