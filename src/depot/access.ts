@@ -6,13 +6,14 @@
  */
 import { timingSafeEqual } from 'node:crypto'
 import type { Ledger, Token } from '../ledger/ledger.ts'
-import { digestOf, rawOf } from '../model/digest.ts'
+import { type Digest, digestOf, rawOf } from '../model/digest.ts'
 import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
 import { demandText } from '../model/name.ts'
 import { parseScopes } from '../model/scope.ts'
 import type { Clock, Random } from '../model/world.ts'
 import type { Actor } from './actor.ts'
+import { type Allowance, Quotas } from './quotas.ts'
 
 export interface TokenWish {
   readonly label: string
@@ -36,11 +37,21 @@ export class Access {
   readonly #tokens: Ledger['tokens']
   readonly #clock: Clock
   readonly #random: Random
+  readonly #quotas: Quotas
+  /** The hash of every token that was not revoked, by its id: what is asked for every piece of an upload. */
+  readonly #hashes: Map<string, Digest>
 
   constructor(tokens: Ledger['tokens'], clock: Clock, random: Random) {
     this.#tokens = tokens
     this.#clock = clock
     this.#random = random
+    this.#quotas = new Quotas(async (id, bytes) => await tokens.use(id, bytes))
+    this.#hashes = new Map(
+      tokens
+        .list()
+        .filter(({ revokedMs }) => revokedMs === undefined)
+        .map(({ id, hash }) => [id, hash]),
+    )
   }
 
   /** Who holds this secret; undefined when nobody does, or no longer. */
@@ -73,6 +84,7 @@ export class Access {
       ...(wish.quotaBytes === undefined ? {} : { quotaBytes: wish.quotaBytes }),
     }
     await this.#tokens.add(token)
+    this.#hashes.set(token.id, token.hash)
     return { token, secret }
   }
 
@@ -84,6 +96,7 @@ export class Access {
   async revoke(id: string): Promise<void> {
     if (!this.list().some((token) => token.id === id)) throw failure('not-found', { what: `token ${id}` })
     await this.#tokens.revoke(id, this.#clock.now())
+    this.#hashes.delete(id)
   }
 
   /** Fails with `quota-exceeded` when the token may not upload so many bytes more. */
@@ -93,19 +106,36 @@ export class Access {
       throw failure('quota-exceeded', { quota: token.quotaBytes, used: token.usedBytes, offered: bytes })
   }
 
-  /** How many bytes more a token may upload; infinitely many without a quota. */
-  left(id: string): number {
-    const token = this.#tokenCalled(id)
-    return token?.quotaBytes === undefined ? Number.POSITIVE_INFINITY : token.quotaBytes - token.usedBytes
+  /** What one upload may bring, of what other uploads leave of the quota. */
+  allowance(id: string): Allowance {
+    return this.#quotas.open(id, this.#tokenCalled(id))
   }
 
   /** Counts uploaded bytes. Fails with `quota-exceeded`. */
   async use(id: string, bytes: number): Promise<void> {
-    if (bytes > 0) await this.#tokens.use(id, bytes)
+    const allowance = this.allowance(id)
+    try {
+      allowance.hold(bytes)
+    } finally {
+      // What could not be held is not booked.
+      await allowance.settle(bytes)
+    }
   }
 
+  /** Whether the token may still do something: what runs for long asks again, for tokens are revoked and expire. */
+  isLive(id: string): boolean {
+    const token = this.#tokenCalled(id)
+    return token !== undefined && !this.#isExpired(token)
+  }
+
+  /** Not one that was revoked. */
   #tokenCalled(id: string): Token | undefined {
-    return this.list().find((candidate) => candidate.id === id)
+    const hash = this.#hashes.get(id)
+    return hash && this.#tokens.byHash(hash)
+  }
+
+  #isExpired({ expiresMs }: Token): boolean {
+    return expiresMs !== undefined && expiresMs <= this.#clock.now()
   }
 
   tokenOf(secret: string): Token | undefined {
@@ -113,7 +143,6 @@ export class Access {
     const token = this.#tokens.byHash(hash)
     if (token === undefined || !timingSafeEqual(rawOf(token.hash), rawOf(hash))) return undefined
     if (token.revokedMs !== undefined) return undefined
-    if (token.expiresMs !== undefined && token.expiresMs <= this.#clock.now()) return undefined
-    return token
+    return this.#isExpired(token) ? undefined : token
   }
 }

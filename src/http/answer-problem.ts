@@ -48,6 +48,8 @@ export function answerProblem(request: FastifyRequest, reply: FastifyReply, refu
   reply.header(HEADERS.generation, generation)
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
   if (status === 401) reply.header('www-authenticate', 'Bearer realm="depot"')
+  // What would have been understood (RFC 9110 §15.5.16).
+  if (error.code === 'unsupported-content-encoding') reply.header('accept-encoding', 'identity')
   if (status === 416) reply.header('content-range', `bytes */${String(error.details['size'])}`)
   return reply.code(status).type(MEDIA.problem).send(JSON.stringify(body))
 }

@@ -20,7 +20,7 @@ import { releaseRoutes } from './routes/releases.ts'
 import { scrubRoute } from './routes/scrub.ts'
 import { stageBlobRoutes, uploadRoutes } from './routes/stage-blobs.ts'
 import { manifestRoutes, stageReleaseRoutes } from './routes/stage-releases.ts'
-import { stageRoutes } from './routes/stages.ts'
+import { stageFirst, stageRoutes } from './routes/stages.ts'
 import { tokenRoutes } from './routes/tokens.ts'
 import type { FaceParts } from './server.ts'
 
@@ -49,9 +49,10 @@ export async function registerRoutes(server: FastifyInstance, parts: RouteParts)
   }
 
   // Uploads of single blobs are streams; all other bodies are taken whole.
-  const mountWriting = async (plugin: Plugin, isWhole = true): Promise<void> => {
+  const mountWriting = async (plugin: Plugin, { isWhole = true, isOfStage = false } = {}): Promise<void> => {
     await mount('', (child) => {
       guard.askFirst(child)
+      if (isOfStage) stageFirst(child, depot, guard)
       if (isWhole) bodies.bound(child)
       forgetUnread(child)
       plugin(child)
@@ -86,15 +87,13 @@ export async function registerRoutes(server: FastifyInstance, parts: RouteParts)
     tokenRoutes(child, { ...depot, quotaBytes: options.quotaBytes }, guard)
     scrubRoute(child, { scrub, clock }, guard)
   })
-  await mountWriting((child) => {
-    manifestRoutes(child, depot, guard)
-  })
-  await mountWriting((child) => {
-    stageBlobRoutes(child, depot, guard)
-  })
-  await mountWriting((child) => {
-    uploadRoutes(child, depot, guard)
-  }, false)
+  for (const routes of [manifestRoutes, stageBlobRoutes, uploadRoutes])
+    await mountWriting(
+      (child) => {
+        routes(child, depot, guard)
+      },
+      { isOfStage: true, isWhole: routes !== uploadRoutes },
+    )
 }
 
 /** What can be read of one metaset, on whichever mount. */

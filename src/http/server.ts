@@ -21,6 +21,7 @@ import { watchMethods } from './allowed-methods.ts'
 import { answerProblem } from './answer-problem.ts'
 import { answerBare, answerUnread } from './bare-answer.ts'
 import { BodyBounds } from './bounds/body-bounds.ts'
+import { demandPlainBody } from './bounds/encodings.ts'
 import { IdleSockets } from './bounds/idle-sockets.ts'
 import { described } from './described.ts'
 import { Guard } from './guard.ts'
@@ -88,7 +89,9 @@ export async function buildServer(parts: FaceParts): Promise<Face> {
     }
     // So that nobody sends the next request on a connection that is about to be closed.
     if (parts.isDraining()) response.shouldKeepAlive = false
-    if (!hot.answer(request, response)) listener(request, response)
+    // A body that comes in a way nobody knows is refused wherever it goes.
+    const isStrange = request.headers['transfer-encoding'] !== undefined
+    if (isStrange || !hot.answer(request, response)) listener(request, response)
   })
   await server.register(swagger, {
     exposeHeadRoutes: true,
@@ -132,6 +135,8 @@ function frame(
     bodyLimit: LIMITS.jsonBodyBytes,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
+    // `answerUnread` answers these, after those that came before on the connection.
+    clientErrorHandler: () => undefined,
     trustProxy: options.trustProxy,
     exposeHeadRoutes: true,
     routerOptions: { maxParamLength: LIMITS.urlBytes, ignoreTrailingSlash: false },
@@ -176,12 +181,13 @@ function requestIds(random: Random): () => string {
   }
 }
 
-/** The head on every answer, until a route says better. */
+/** The head on every answer, until a route says better; and what holds for every request. */
 function stampAll(server: FastifyInstance, { depot }: FaceParts): void {
   server.addHook('onRequest', (request, reply, done) => {
     reply.header(HEADERS.generation, depot.head.now().gid)
     // Malformed ones are refused everywhere, also where they ask for nothing (PROTOCOL §2).
     demandOf(request)
+    demandPlainBody(request.headers)
     done()
   })
 }

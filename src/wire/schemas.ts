@@ -114,19 +114,17 @@ export const StageBody: TUnsafe<body.StageBody> = bodyOf(
 
 export const StagesBody: TUnsafe<body.StagesBody> = bodyOf(Type.Object({ stages: Type.Array(StageBody) }))
 
+/** A blob to come; also one line of a long list. */
+export const DeclaredBlob: TUnsafe<body.DeclaredBlob> = bodyOf(
+  Type.Object(
+    { digest: DigestText, size: Type.Integer({ minimum: 0, maximum: LIMITS.blobBytes }) },
+    { additionalProperties: false },
+  ),
+)
+
 export const MissingRequest: TUnsafe<body.MissingRequest> = bodyOf(
   Type.Object(
-    {
-      blobs: Type.Array(
-        Type.Object(
-          { digest: DigestText, size: Type.Integer({ minimum: 0 }) },
-          { additionalProperties: false },
-        ),
-        {
-          maxItems: LIMITS.missingDigests,
-        },
-      ),
-    },
+    { blobs: Type.Array(DeclaredBlob, { maxItems: LIMITS.missingDigests }) },
     { additionalProperties: false },
   ),
 )

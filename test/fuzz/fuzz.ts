@@ -34,7 +34,7 @@ const ANONYMOUS_MIB = 600
 const GENERATION =
   /^(?:any|none|g(?:0|[1-9]\d{0,14})\.[a-z][a-z2-7]{11}\.[0-9a-f]{16}(?:;st=(?:sealed|staging))?)$/
 /** Trying again may help, or the disk is full: everything else from 500 on is a bug. */
-const SERVER_ERRORS = new Set([503, 507])
+const SERVER_ERRORS = new Set([501, 503, 507])
 
 /** Flags of the depot that is fuzzed: its limits should not keep requests from being looked at. */
 export const FUZZ_FLAGS: readonly string[] = [

@@ -40,6 +40,9 @@ it('bodies that do not come hold no more than the depot has, and give it back', 
   const answer = await late.answer()
   expect([answer.status, answer.problem]).toEqual([503, 'hold-limit'])
   expect(answer.header('retry-after')).toBeDefined()
+  expect(answer.json()['detail']).toMatch(
+    /^of 268435456 bytes of memory for bodies too few are free; let what/,
+  )
   // A stream takes no room.
   const upload = await depot.ask(`/v1/stages/${id}/blobs/sha256/${'0'.repeat(64)}`, {
     method: 'PUT',

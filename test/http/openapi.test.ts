@@ -124,6 +124,21 @@ describe('the OpenAPI document', () => {
     }
   })
 
+  it('knows what is answered to a part of an upload', () => {
+    const blob = description.paths[`${STAGE}/blobs/sha256/{hex}`]
+    expect(Object.keys(blob?.['put']?.responses ?? {})).toEqual(['200', '201', '204'])
+    expect(Object.keys(blob?.['patch']?.responses ?? {})).toEqual(['200', '201', '204'])
+    expect(Object.keys(blob?.['head']?.responses ?? {})).toEqual(['204'])
+  })
+
+  it('has both forms of a list of blobs', () => {
+    const body = description.paths[`${STAGE}/missing`]?.['post']?.requestBody
+    expect(Object.keys((body as { content: object }).content)).toEqual([
+      'application/json',
+      'application/x-ndjson',
+    ])
+  })
+
   it('says which operations need a token', () => {
     expect(description.components.securitySchemes).toMatchObject({
       token: { type: 'http', scheme: 'bearer' },

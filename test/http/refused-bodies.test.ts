@@ -116,14 +116,6 @@ it('a body of JSON that says what to do is bounded', async () => {
     expect([path, answer.status, answer.problem]).toEqual([path, 413, 'limit-exceeded'])
     expect(answer.json()['limit']).toBe(LIMITS.jsonBodyBytes)
   }
-  // Lists of blobs are longer than that.
-  const blobs = Array.from({ length: 5_000 }, (_, at) => ({ digest: digestOf(String(at)), size: 1 }))
-  const declared = await exchange(depot.url, `/v1/stages/${stage}/missing`, {
-    method: 'POST',
-    headers,
-    body: JSON.stringify({ blobs }),
-  })
-  expect([declared.status, declared.json<{ missing: string[] }>().missing.length]).toEqual([200, 5_000])
 })
 
 it('a request that writes counts once against the rate', async () => {

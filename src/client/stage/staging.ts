@@ -14,6 +14,7 @@ import type {
   StatusRequest,
 } from '../../wire/bodies.ts'
 import { bytesBody, type Call, type Caller, jsonBody } from '../../wire/caller.ts'
+import { encodeDeclared } from '../../wire/declared.ts'
 import { HEADERS, MEDIA } from '../../wire/headers.ts'
 import { channelPath, generationPath, manifestPath, stagedPath, stagePath } from '../../wire/paths.ts'
 import {
@@ -27,6 +28,7 @@ import { readGeneration } from '../generation.ts'
 import type { Heads } from '../heads.ts'
 import { previewPlace } from '../read/place.ts'
 import { PinnedSession } from '../read/session.ts'
+import { newKey } from '../request-key.ts'
 import { manifestBatches } from './manifest-batches.ts'
 import { uploadAll } from './uploads.ts'
 
@@ -42,7 +44,6 @@ export interface StagingOptions {
 const COMMIT_WAIT_SECONDS = LIMITS.waitMs / 1000
 /** Active, or sealed and to become active. */
 const CHANGED = new Set([201, 202])
-const KEY_BYTES = 16
 
 export class DepotStaging implements Staging {
   readonly id: string
@@ -73,10 +74,8 @@ export class DepotStaging implements Staging {
   async missing(blobs: readonly DeclaredBlob[], signal?: AbortSignal): Promise<readonly Digest[]> {
     const missing: Digest[] = []
     for (let at = 0; at < blobs.length; at += LIMITS.missingDigests) {
-      const declared = blobs
-        .slice(at, at + LIMITS.missingDigests)
-        .map(({ digest, size }) => ({ digest, size }))
-      const call = this.#post(`${stagePath(this.id)}/missing`, jsonBody({ blobs: declared }))
+      const { type, bytes } = encodeDeclared(blobs.slice(at, at + LIMITS.missingDigests))
+      const call = this.#post(`${stagePath(this.id)}/missing`, bytesBody(type, bytes))
       missing.push(...(await this.#caller.json(MissingBody, call, signal)).missing)
     }
     return missing
@@ -157,7 +156,7 @@ export class DepotStaging implements Staging {
   }
 
   async commit(request: CommitOptions = {}, signal?: AbortSignal): Promise<Committed> {
-    const { message, onlyOn, idempotencyKey = this.#newKey() } = request
+    const { message, onlyOn, idempotencyKey = newKey(this.#random) } = request
     const call: Call = {
       ...this.#post(`${stagePath(this.id)}/commit`, jsonBody(message === undefined ? {} : { message })),
       headers: {
@@ -175,9 +174,5 @@ export class DepotStaging implements Staging {
   /** What is posted to a stage is the same when posted twice; a commit is so by its key. */
   #post(path: string, body: NonNullable<Call['body']>): Call {
     return { method: 'POST', path, body, repeat: 'always' }
-  }
-
-  #newKey(): string {
-    return Buffer.from(this.#random.bytes(KEY_BYTES)).toString('hex')
   }
 }

@@ -60,7 +60,8 @@ function isWorthGoingOn(error: unknown): boolean {
   return (
     isFailure(error, 'depot-unreachable') ||
     isFailure(error, 'offset-mismatch') ||
-    isFailure(error, 'upload-busy')
+    isFailure(error, 'upload-busy') ||
+    isFailure(error, 'upload-too-slow')
   )
 }
 

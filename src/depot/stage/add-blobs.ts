@@ -8,17 +8,24 @@ import type { Ledger, Stage } from '../../ledger/ledger.ts'
 import { type Digest, hexOf } from '../../model/digest.ts'
 import { failure, isFailure } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
+import { slices } from '../../model/slice.ts'
+import type { Clock } from '../../model/world.ts'
 import type { Incoming, Pool, Room, Stored } from '../../pool/pool.ts'
 import type { Access } from '../access.ts'
 import type { Actor } from '../actor.ts'
+import type { Allowance } from '../quotas.ts'
+import { type Pace, watched } from './sender.ts'
 import { uploadId } from './stages.ts'
 
 export interface BlobParts {
   readonly ledger: Pick<Ledger, 'blobs'>
   readonly pool: Pick<Pool, 'put' | 'putAll' | 'absent' | 'open'>
   readonly incoming: Incoming
-  readonly access: Pick<Access, 'use' | 'afford' | 'left'>
+  readonly access: Pick<Access, 'use' | 'afford' | 'allowance' | 'isLive'>
   readonly room: Room
+  readonly clock: Clock
+  /** What every upload has to keep. */
+  readonly pace?: Pace
 }
 
 /** A part of an upload, or all of it. */
@@ -42,9 +49,20 @@ export interface Progress {
   readonly complete: boolean
 }
 
+/** An upload that is under way. */
+interface Place {
+  readonly id: string
+  /** Id of the token that sends it. */
+  readonly sender: string
+}
+
+/** Leasing what is leased already waits for nothing, so that many would hold up the event loop. */
+const LEASED_AT_ONCE = 10_000
+const PACE: Pace = { bytes: LIMITS.uploadPaceBytes, perMs: LIMITS.uploadPaceMs }
+
 export class StageBlobs {
   readonly #parts: BlobParts
-  readonly #uploading = new Set<{ readonly id: string }>()
+  readonly #uploading = new Set<Place>()
 
   constructor(parts: BlobParts) {
     this.#parts = parts
@@ -55,10 +73,15 @@ export class StageBlobs {
     const { ledger, pool, access, room } = this.#parts
     // Leases are rows of the ledger and take room as well: they may not take what is kept for commits.
     await room.demand(declared.length * LIMITS.leaseBytes)
-    await ledger.blobs.lease(
-      stage.id,
-      declared.map((blob) => blob.digest),
-    )
+    const pace = slices(this.#parts.clock)
+    for (let at = 0; at < declared.length; at += LEASED_AT_ONCE) {
+      const some = declared.slice(at, at + LEASED_AT_ONCE)
+      await ledger.blobs.lease(
+        stage.id,
+        some.map((blob) => blob.digest),
+      )
+      await pace.breathe()
+    }
     const absent = new Set(await pool.absent(declared))
     const coming = declared.reduce((sum, blob) => sum + (absent.has(blob.digest) ? blob.size : 0), 0)
     access.afford(actor.id, coming)
@@ -97,26 +120,34 @@ export class StageBlobs {
   }
 
   /**
-   * Takes a part of a blob, or all of it. Fails with `offset-mismatch`, `upload-busy`, `digest-mismatch`,
-   * `limit-exceeded`, `quota-exceeded` or `disk-full`, or `hold-limit` when too many are under way.
+   * Takes a part of a blob, or all of it. Fails with `offset-mismatch`, `upload-busy`, `upload-too-slow`,
+   * `digest-mismatch`, `limit-exceeded`, `quota-exceeded` or `disk-full`, with `unauthorised` when the token ends
+   * before the upload, or with `hold-limit` when too many are under way.
    */
   async upload(actor: Actor, stage: Stage, part: UploadPart): Promise<UploadOutcome> {
-    return await this.#counted(stage, part.digest, async () =>
+    const { clock, access, pace = PACE } = this.#parts
+    const bytes = watched(part.bytes, { clock, pace, isLive: () => access.isLive(actor.id) })
+    return await this.#counted({ id: uploadId(stage.id, hexOf(part.digest)), sender: actor.id }, async () =>
       (await this.#isWholeAndThere(stage, part))
-        ? await this.#check(stage, part)
-        : await this.#take(actor, stage, part),
+        ? await this.#check(stage, { ...part, bytes })
+        : await this.#take(actor, stage, { ...part, bytes }),
     )
   }
 
-  async #counted<Result>(stage: Stage, digest: Digest, work: () => Promise<Result>): Promise<Result> {
+  async #counted<Result>(place: Place, work: () => Promise<Result>): Promise<Result> {
     if (this.#uploading.size >= LIMITS.parallelUploads)
-      throw failure('hold-limit', { limit: LIMITS.parallelUploads })
-    const one = { id: uploadId(stage.id, hexOf(digest)) }
-    this.#uploading.add(one)
+      throw failure('hold-limit', { limit: LIMITS.parallelUploads, what: 'places for uploads' })
+    const own = [...this.#uploading].filter(({ sender }) => sender === place.sender)
+    if (own.length >= LIMITS.parallelUploadsPerToken)
+      throw failure('hold-limit', {
+        limit: LIMITS.parallelUploadsPerToken,
+        what: 'places for uploads of one token',
+      })
+    this.#uploading.add(place)
     try {
       return await work()
     } finally {
-      this.#uploading.delete(one)
+      this.#uploading.delete(place)
     }
   }
 
@@ -168,25 +199,45 @@ export class StageBlobs {
 
   /** What came counts against the quota, also when the sender went away half-way, and no more than that is taken. */
   async #append(actor: Actor, id: string, part: UploadPart): Promise<number> {
-    const { incoming, access } = this.#parts
-    const left = access.left(actor.id)
+    const size = Math.min(part.size ?? LIMITS.blobBytes, LIMITS.blobBytes)
+    const allowance = this.#parts.access.allowance(actor.id)
     let came = 0
-    async function* counted(): AsyncGenerator<Uint8Array> {
+    // Nothing is held before the upload has its turn: whoever is busy with it holds the same bytes.
+    async function* held(): AsyncGenerator<Uint8Array> {
+      if (part.size !== undefined) allowance.hold(size - part.offset)
       for await (const piece of part.bytes) {
+        if (part.size === undefined) allowance.hold(piece.length)
         came += piece.length
-        if (came > left) access.afford(actor.id, came)
         yield piece
       }
     }
     try {
-      return await incoming.append(
-        id,
-        part.offset,
-        counted(),
-        Math.min(part.size ?? LIMITS.blobBytes, LIMITS.blobBytes),
-      )
+      return await this.#parts.incoming.append(id, part.offset, held(), size)
+    } catch (error) {
+      const isEmpty = part.offset === 0 && came === 0
+      if (isEmpty && isFailure(error, 'quota-exceeded')) await this.#drop(id)
+      throw error
     } finally {
-      await access.use(actor.id, Math.min(came, left))
+      await this.#settle(id, allowance, came)
+    }
+  }
+
+  /** Nothing stays that nobody pays for; but who was sending when the depot was stopped goes on after its next start. */
+  async #settle(id: string, allowance: Allowance, came: number): Promise<void> {
+    try {
+      await allowance.settle(came)
+    } catch (error) {
+      if (!isFailure(error, 'draining')) await this.#drop(id)
+      throw error
+    }
+  }
+
+  async #drop(id: string): Promise<void> {
+    try {
+      await this.#parts.incoming.drop(id)
+    } catch (error) {
+      // It became a blob meanwhile, or goes already.
+      if (!isFailure(error, 'upload-busy')) throw error
     }
   }
 }

@@ -12,12 +12,13 @@ import { failure } from '../../model/errors.ts'
 
 export class BodyBounds {
   readonly #arriveMs: number
+  readonly #bytes: number
   #free: number
-  #bodies = 0
   /** What the requests of a connection hold; an answer that waits behind another one does not hear of its end. */
   readonly #held = new Map<Socket, Set<() => void>>()
 
   constructor(bytes: number, arriveMs: number) {
+    this.#bytes = bytes
     this.#free = bytes
     this.#arriveMs = arriveMs
   }
@@ -35,14 +36,13 @@ export class BodyBounds {
   }
 
   #take({ socket }: IncomingMessage, { raw }: FastifyReply, bytes: number): void {
-    if (bytes > this.#free) throw failure('hold-limit', { limit: this.#bodies })
+    if (bytes > this.#free)
+      throw failure('hold-limit', { limit: this.#bytes, what: 'bytes of memory for bodies' })
     this.#free -= bytes
-    this.#bodies += 1
     const held = this.#heldOf(socket)
     const giveBack = (): void => {
       if (!held.delete(giveBack)) return
       this.#free += bytes
-      this.#bodies -= 1
     }
     held.add(giveBack)
     raw.once('close', giveBack)

@@ -5,16 +5,20 @@
 
 import type { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
 import type { Depot } from '../../depot/depot.ts'
 import type { Progress, UploadPart } from '../../depot/stage/add-blobs.ts'
 import { digestOfHex } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
+import type { Clock } from '../../model/world.ts'
 import { decodeBatch } from '../../wire/batch.ts'
-import type { MissingRequest } from '../../wire/bodies.ts'
+import type { DeclaredBlob } from '../../wire/bodies.ts'
+import { demandShortList, readDeclaredJson, readDeclaredLines } from '../../wire/declared.ts'
 import { HEADERS, MEDIA } from '../../wire/headers.ts'
 import { PATHS, stageBlobPath } from '../../wire/paths.ts'
 import {
+  DeclaredBlob as DeclaredSchema,
   MissingBody,
   MissingRequest as MissingSchema,
   StoredBody,
@@ -23,40 +27,58 @@ import {
 import type { Guard } from '../guard.ts'
 import { stampStage } from './stages.ts'
 
-type Parts = Pick<Depot, 'stages' | 'blobs'>
-interface BlobParams {
+type Parts = Pick<Depot, 'stages' | 'blobs' | 'clock'>
+interface StageParams {
   readonly stage: string
+}
+interface BlobParams extends StageParams {
   readonly hex: string
 }
 
+const NO_BYTES = Buffer.alloc(0)
 const BLOB_URL = `${PATHS.stages}/:stage/blobs/sha256/:hex`
 
+/** Bodies are taken as bytes, and their type is looked at before anything of them is read. */
 export function stageBlobRoutes(server: FastifyInstance, parts: Parts, guard: Guard): void {
-  server.addContentTypeParser(MEDIA.blobs, { parseAs: 'buffer' }, (_request, body, done) => {
+  server.removeAllContentTypeParsers()
+  server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body)
   })
 
-  server.post<{ Params: { readonly stage: string }; Body: MissingRequest }>(
+  server.post<{ Params: StageParams; Body: Buffer | undefined }>(
     `${PATHS.stages}/:stage/missing`,
     {
       bodyLimit: LIMITS.requestBodyBytes,
       schema: {
         summary: 'Declare blobs, learn which are absent',
         tags: ['publish'],
-        body: MissingSchema,
+        body: {
+          content: {
+            [MEDIA.json]: { schema: MissingSchema },
+            [MEDIA.ndjson]: { schema: { ...DeclaredSchema, description: 'one blob a line' } },
+          },
+        },
         response: { 200: MissingBody },
+      },
+      // The body is still bytes then; whoever parses them looks at every blob, and stops at the first that is wrong.
+      validatorCompiler: () => () => true,
+      onRequest: (request, _reply, done) => {
+        if (demandType(request, MEDIA.json, MEDIA.ndjson) === MEDIA.json)
+          demandShortList(Number(request.headers['content-length'] ?? 0))
+        done()
       },
     },
     async (request, reply) => {
       const actor = guard.actor(request)
       return await parts.stages.during(actor, request.params.stage, async (stage) => {
-        const missing = await parts.blobs.missing(actor, stage, request.body.blobs)
+        const declared = await declaredIn(request, parts.clock)
+        const missing = await parts.blobs.missing(actor, stage, declared)
         return stampStage(reply, stage).send({ missing })
       })
     },
   )
 
-  server.post<{ Params: { readonly stage: string }; Body: Buffer }>(
+  server.post<{ Params: StageParams; Body: Buffer | undefined }>(
     `${PATHS.stages}/:stage/blobs`,
     {
       bodyLimit: LIMITS.batchBytes,
@@ -66,16 +88,28 @@ export function stageBlobRoutes(server: FastifyInstance, parts: Parts, guard: Gu
         consumes: [MEDIA.blobs],
         response: { 200: StoredManyBody },
       },
+      onRequest: (request, _reply, done) => {
+        demandType(request, MEDIA.blobs)
+        done()
+      },
     },
     async (request, reply) => {
       const actor = guard.actor(request)
       return await parts.stages.during(actor, request.params.stage, async (stage) => {
-        demandType(request, MEDIA.blobs)
-        const stored = await parts.blobs.putAll(actor, stage, decodeBatch(request.body))
+        const stored = await parts.blobs.putAll(actor, stage, decodeBatch(request.body ?? NO_BYTES))
         return stampStage(reply, stage).send({ stored })
       })
     },
   )
+}
+
+async function declaredIn(
+  request: FastifyRequest<{ Body: Buffer | undefined }>,
+  clock: Clock,
+): Promise<readonly DeclaredBlob[]> {
+  const body = request.body ?? NO_BYTES
+  if (demandType(request, MEDIA.json, MEDIA.ndjson) === MEDIA.json) return readDeclaredJson(body)
+  return await readDeclaredLines(body, clock)
 }
 
 /** Bodies are streams here, so these routes stand in a context with a parser of their own. */
@@ -93,7 +127,14 @@ export function uploadRoutes(server: FastifyInstance, parts: Parts, guard: Guard
       summary: 'Upload a blob (PUT), or go on with it from Upload-Offset (PATCH)',
       tags: ['publish'],
       consumes: [MEDIA.bytes, MEDIA.partial],
-      response: { 200: StoredBody, 201: StoredBody },
+      response: {
+        200: StoredBody,
+        201: StoredBody,
+        204: {
+          ...Type.Null(),
+          description: 'a part was taken; Upload-Offset says how far the blob has come',
+        },
+      },
     },
     handler: async (request, reply) => {
       const actor = guard.actor(request)
@@ -111,7 +152,13 @@ export function uploadRoutes(server: FastifyInstance, parts: Parts, guard: Guard
 
   server.head<{ Params: BlobParams }>(
     BLOB_URL,
-    { schema: { summary: 'How far an upload is', tags: ['publish'] } },
+    {
+      schema: {
+        summary: 'How far an upload is',
+        tags: ['publish'],
+        response: { 204: { ...Type.Null(), description: 'Upload-Offset and Upload-Complete say it' } },
+      },
+    },
     async (request, reply) => {
       const stage = parts.stages.use(guard.actor(request), request.params.stage)
       const digest = digestOfHex(request.params.hex)
@@ -176,7 +223,10 @@ async function* telling(pieces: AsyncIterable<Uint8Array>, alive: () => void): A
   }
 }
 
-function demandType(request: FastifyRequest, expected: string): void {
-  const mediaType = (request.headers['content-type'] ?? 'nothing').split(';')[0]?.trim() ?? ''
-  if (mediaType !== expected) throw failure('unsupported-media-type', { mediaType, expected })
+/** The type of the body, without parameters. Fails with `unsupported-media-type`. */
+function demandType(request: Pick<FastifyRequest, 'headers'>, ...expected: readonly string[]): string {
+  const mediaType = (request.headers['content-type'] ?? 'nothing').split(';')[0]?.trim().toLowerCase() ?? ''
+  if (!expected.includes(mediaType))
+    throw failure('unsupported-media-type', { mediaType, expected: expected.join(' or ') })
+  return mediaType
 }

@@ -32,9 +32,10 @@ export function stageReleaseRoutes(server: FastifyInstance, parts: Parts, guard:
     { schema: { summary: 'Remove a release', tags: ['publish'], response: NOTHING } },
     async (request, reply) => {
       const actor = guard.actor(request)
-      const stage = parts.stages.use(actor, request.params.stage)
-      await parts.releases.remove(actor, stage, request.params)
-      return stampStage(reply, stage).code(204).send()
+      return await parts.stages.during(actor, request.params.stage, async (stage) => {
+        await parts.releases.remove(actor, stage, request.params)
+        return stampStage(reply, stage).code(204).send()
+      })
     },
   )
 
@@ -50,9 +51,10 @@ export function stageReleaseRoutes(server: FastifyInstance, parts: Parts, guard:
     },
     async (request, reply) => {
       const actor = guard.actor(request)
-      const stage = parts.stages.use(actor, request.params.stage)
-      await parts.releases.mark(actor, stage, request.params, request.body)
-      return stampStage(reply, stage).code(204).send()
+      return await parts.stages.during(actor, request.params.stage, async (stage) => {
+        await parts.releases.mark(actor, stage, request.params, request.body)
+        return stampStage(reply, stage).code(204).send()
+      })
     },
   )
 
@@ -68,9 +70,10 @@ export function stageReleaseRoutes(server: FastifyInstance, parts: Parts, guard:
     },
     async (request, reply) => {
       const actor = guard.actor(request)
-      const stage = parts.stages.use(actor, request.params.stage)
-      await parts.releases.setChannel(actor, stage, request.params.channel, request.body.frozen ?? false)
-      return stampStage(reply, stage).code(204).send()
+      return await parts.stages.during(actor, request.params.stage, async (stage) => {
+        await parts.releases.setChannel(actor, stage, request.params.channel, request.body.frozen ?? false)
+        return stampStage(reply, stage).code(204).send()
+      })
     },
   )
 
@@ -79,9 +82,10 @@ export function stageReleaseRoutes(server: FastifyInstance, parts: Parts, guard:
     { schema: { summary: 'Take a channel away', tags: ['publish'], response: NOTHING } },
     async (request, reply) => {
       const actor = guard.actor(request)
-      const stage = parts.stages.use(actor, request.params.stage)
-      await parts.releases.removeChannel(actor, stage, request.params.channel)
-      return stampStage(reply, stage).code(204).send()
+      return await parts.stages.during(actor, request.params.stage, async (stage) => {
+        await parts.releases.removeChannel(actor, stage, request.params.channel)
+        return stampStage(reply, stage).code(204).send()
+      })
     },
   )
 }
@@ -106,10 +110,11 @@ export function manifestRoutes(server: FastifyInstance, parts: Parts, guard: Gua
     },
     async (request, reply) => {
       const actor = guard.actor(request)
-      const stage = parts.stages.use(actor, request.params.stage)
-      const text = request.body ?? Buffer.alloc(0)
-      const { manifest, missing } = await parts.releases.put(actor, stage, request.params, text)
-      return stampStage(reply, stage).send({ manifest, missing: missing.slice(0, LIMITS.missingListed) })
+      return await parts.stages.during(actor, request.params.stage, async (stage) => {
+        const text = request.body ?? Buffer.alloc(0)
+        const { manifest, missing } = await parts.releases.put(actor, stage, request.params, text)
+        return stampStage(reply, stage).send({ manifest, missing: missing.slice(0, LIMITS.missingListed) })
+      })
     },
   )
 
@@ -126,11 +131,17 @@ export function manifestRoutes(server: FastifyInstance, parts: Parts, guard: Gua
     },
     async (request, reply) => {
       const actor = guard.actor(request)
-      const stage = parts.stages.use(actor, request.params.stage)
-      const staged = await parts.releases.putAll(actor, stage, request.params.channel, linesOf(request.body))
-      return stampStage(reply, stage).send({
-        manifests: staged.map(({ manifest }) => manifest),
-        missing: staged.reduce((sum, { missing }) => sum + missing.length, 0),
+      return await parts.stages.during(actor, request.params.stage, async (stage) => {
+        const staged = await parts.releases.putAll(
+          actor,
+          stage,
+          request.params.channel,
+          linesOf(request.body),
+        )
+        return stampStage(reply, stage).send({
+          manifests: staged.map(({ manifest }) => manifest),
+          missing: staged.reduce((sum, { missing }) => sum + missing.length, 0),
+        })
       })
     },
   )

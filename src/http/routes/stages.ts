@@ -27,6 +27,15 @@ export function stampStage(reply: FastifyReply, stage: Pick<Stage, 'base'>): Fas
     .header('cache-control', 'private, no-store')
 }
 
+/** For the routes of this context: who may not add to the stage is refused before anything of the body is read. */
+export function stageFirst(server: FastifyInstance, parts: Pick<Depot, 'stages'>, guard: Guard): void {
+  server.addHook('onRequest', (request, _reply, done) => {
+    const { stage } = request.params as { readonly stage: string }
+    parts.stages.use(guard.actor(request), stage)
+    done()
+  })
+}
+
 export function stageRoutes(server: FastifyInstance, parts: Parts, guard: Guard): void {
   server.post<{ Body: StageRequest | null }>(
     PATHS.stages,

@@ -7,6 +7,7 @@ import { semverOrder } from '../../../src/model/version.ts'
 import { collect } from '../../wire/collect.ts'
 import { json, problem } from '../../wire/playing-server.ts'
 import { FakeDepot } from '../fake-depot.ts'
+import { declaredIn } from '../fake-stage.ts'
 import { clientOf, expectFailure } from '../world.ts'
 
 function manifestOf(name: string, more: object = {}): Manifest {
@@ -61,9 +62,9 @@ describe('a stage', () => {
     await using depot = await FakeDepot.start()
     const sizes: number[] = []
     depot.takeOver = async ({ request, response }) => {
-      let text = ''
-      for await (const chunk of request.setEncoding('utf8')) text += chunk as string
-      const { blobs } = JSON.parse(text) as { blobs: { digest: string }[] }
+      const chunks: Buffer[] = []
+      for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk)
+      const blobs = declaredIn(Buffer.concat(chunks))
       sizes.push(blobs.length)
       json(response, { missing: blobs.slice(0, 1).map(({ digest }) => digest) })
       return true

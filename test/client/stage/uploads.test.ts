@@ -186,6 +186,22 @@ describe('an upload', () => {
     expect(depot.blobs.has(digestOf(LARGE))).toBe(true)
   })
 
+  it('goes on when the depot ended it for being slow', async () => {
+    await using depot = await FakeDepot.start()
+    depot.takeOver = ({ method, request, response, url }) => {
+      if (method !== 'PUT' || !url.pathname.includes('/blobs/')) return false
+      depot.stage.parts.set(digestOf(LARGE), LARGE.subarray(0, 400_000))
+      const slow = { found: 400_000, least: 500_000, seconds: 60 }
+      request.resume().on('end', () => problem(response, 408, 'upload-too-slow', slow))
+      return true
+    }
+    await clientOf(depot)
+      .client.stage('s1')
+      .upload([sourceOfBytes(LARGE)])
+    expect(uploadsAsked(depot)).toEqual(['PUT', 'HEAD', 'PATCH'])
+    expect(depot.blobs.has(digestOf(LARGE))).toBe(true)
+  })
+
   it('ends after about a minute without a byte', async () => {
     await using depot = await FakeDepot.start()
     depot.takeOver = ({ method, request, response, url }) => {

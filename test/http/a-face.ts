@@ -1,0 +1,56 @@
+/**
+ * The HTTP face over an engine of a test, on a port of its own: for what depends on the clock, or on an engine that does
+ * something else than usual.
+ */
+import type { AddressInfo } from 'node:net'
+import { pino } from 'pino'
+import type { Depot } from '../../src/depot/depot.ts'
+import { Metrics } from '../../src/http/metrics.ts'
+import { buildServer } from '../../src/http/server.ts'
+import type { Engine } from '../depot/an-engine.ts'
+import { realRandom } from '../support/real-world.ts'
+
+export interface TestFace extends AsyncDisposable {
+  readonly url: string
+  /** Of an admin. */
+  readonly token: string
+}
+
+const NO_RATE = { perSecond: 0, burst: 1 }
+
+/** `parts` stand in the place of those of the engine. */
+export async function faceOver(at: Engine, parts: Partial<Depot> = {}): Promise<TestFace> {
+  const server = await buildServer({
+    depot: { ...at.depot, ...parts },
+    scrub: async function* () {
+      yield* await Promise.resolve([])
+    },
+    log: pino({ level: 'silent' }),
+    clock: at.clock,
+    random: realRandom,
+    metrics: new Metrics(),
+    isDraining: () => false,
+    options: {
+      closedReads: false,
+      tokenRate: NO_RATE,
+      addressRate: NO_RATE,
+      quotaBytes: undefined,
+      metricsToken: undefined,
+      answerCacheBytes: 1_048_576,
+      accessLog: false,
+      trustProxy: false,
+      version: '0.0.0',
+      publicUrl: undefined,
+    },
+  })
+  await server.listen({ port: 0, host: '127.0.0.1' })
+  const { secret } = await at.depot.access.create({ label: 'face', scopes: ['admin'] })
+  return {
+    url: `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`,
+    token: secret,
+    [Symbol.asyncDispose]: async () => {
+      server.server.closeAllConnections()
+      await server.close()
+    },
+  }
+}
