@@ -23,7 +23,17 @@ if (found[0] < least[0] || (found[0] === least[0] && found[1] < least[1])) {
   process.exitCode = 1
 } else {
   // The sources run as they are; a build for publishing has JavaScript in their place.
-  import('node:fs').then(function (fs) {
-    return fs.existsSync(new URL('./main.ts', import.meta.url)) ? import('./main.ts') : import('./main.js')
-  })
+  import('node:fs')
+    .then(function (fs) {
+      return fs.existsSync(new URL('./main.ts', import.meta.url)) ? import('./main.ts') : import('./main.js')
+    })
+    .catch(function (error) {
+      if (error.code !== 'ERR_MODULE_NOT_FOUND' || !/^Cannot find package/.test(error.message)) throw error
+      process.stderr.write(
+        'depot: Packages are missing: depot needs the packages of its package.json, and not all of them are installed (' +
+          error.message.split(' imported from ')[0] +
+          '); run npm ci in the folder of depot\n',
+      )
+      process.exitCode = 1
+    })
 }

@@ -7,6 +7,7 @@ import { addConfig } from './operate/config.ts'
 import { addDemo } from './operate/demo.ts'
 import { addDoctor } from './operate/doctor.ts'
 import { addFloor } from './operate/floor.ts'
+import { addHelp } from './operate/help.ts'
 import { addScrub } from './operate/scrub.ts'
 import { addServe } from './operate/serve.ts'
 import { addToken } from './operate/token.ts'
@@ -32,7 +33,7 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly A
   { heading: 'Running a depot:', commands: [addServe, addConfig, addToken, addScrub, addDoctor, addDemo] },
   { heading: 'Publishing:', commands: [addPublish, addImport, addStage, addCommit, addChannel, addRollback] },
   { heading: 'Reading:', commands: [addGet, addCatalog, addShow, addLog, addDiff, addFloor] },
-  { heading: 'And:', commands: [addCompletion] },
+  { heading: 'And:', commands: [addCompletion, addHelp] },
 ]
 
 /** Runs one command line, given without `node` and the script; answers the exit code. */
@@ -66,7 +67,6 @@ export function createProgram(version: string, shell: Shell): Command {
     program.commandsGroup(heading)
     for (const add of commands) add(program, shell)
   }
-  program.helpCommand('help [command]', 'say more about a command')
   return program
 }
 

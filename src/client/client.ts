@@ -51,7 +51,12 @@ export interface Client {
   openStage(request?: StageRequest, signal?: AbortSignal): Promise<Staging>
   stage(id: string): Staging
   stages(signal?: AbortSignal): Promise<readonly StageBody[]>
-  rollback(to: string, message?: string, signal?: AbortSignal): Promise<Generation>
+  /** `changed` is false when the head offers that already: then it is the answer, and there is no new generation. */
+  rollback(
+    to: string,
+    message?: string,
+    signal?: AbortSignal,
+  ): Promise<{ readonly generation: Generation; readonly changed: boolean }>
   createToken(request: TokenRequest, signal?: AbortSignal): Promise<NewTokenBody>
   tokens(signal?: AbortSignal): Promise<readonly TokenBody[]>
   revokeToken(id: string, signal?: AbortSignal): Promise<void>

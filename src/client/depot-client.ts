@@ -15,6 +15,7 @@ import type {
   TokenRequest,
 } from '../wire/bodies.ts'
 import { type Call, Caller, type CallerOptions, jsonBody, type WaitingClock } from '../wire/caller.ts'
+import { HEADERS } from '../wire/headers.ts'
 import { readLines } from '../wire/ndjson.ts'
 import { diffPath, generationPath, PATHS, tokenPath } from '../wire/paths.ts'
 import {
@@ -31,6 +32,7 @@ import { boundsOf, diffLineOf, scrubLineOf } from './read/lines.ts'
 import { readPages } from './read/pages.ts'
 import { pinnedPlace } from './read/place.ts'
 import { PinnedSession } from './read/session.ts'
+import { newKey } from './request-key.ts'
 import { DepotStaging } from './stage/staging.ts'
 
 export interface DepotClientOptions extends CallerOptions {
@@ -41,6 +43,10 @@ export interface DepotClientOptions extends CallerOptions {
 }
 
 const STAGES_BYTES = LIMITS.manifestBytes
+/** Of a request that found nothing to change. */
+const UNCHANGED = 200
+
+type RolledBack = Awaited<ReturnType<Client['rollback']>>
 
 export class DepotClient implements Client {
   readonly #caller: Caller
@@ -121,11 +127,16 @@ export class DepotClient implements Client {
     return (await answer.json(StagesBody, STAGES_BYTES)).stages
   }
 
-  async rollback(to: string, message?: string, signal?: AbortSignal): Promise<Generation> {
-    const request = post(PATHS.rollback, { to, ...(message === undefined ? {} : { message }) })
-    const generation = await readGeneration(await this.#caller.call(request, signal))
+  async rollback(to: string, message?: string, signal?: AbortSignal): Promise<RolledBack> {
+    const request: Call = {
+      ...post(PATHS.rollback, { to, ...(message === undefined ? {} : { message }) }),
+      headers: { [HEADERS.idempotencyKey]: newKey(this.#random) },
+      repeat: 'always',
+    }
+    const answer = await this.#caller.call(request, signal)
+    const generation = await readGeneration(answer)
     if (generation.state === 'active') await this.#heads.raise(generation.gid)
-    return generation
+    return { generation, changed: answer.status !== UNCHANGED }
   }
 
   async createToken(request: TokenRequest, signal?: AbortSignal): Promise<NewTokenBody> {

@@ -12,7 +12,7 @@ import { compareGids, type Generation, type Gid } from '../model/generation.ts'
 export interface Demand {
   /** From the URL, or from `Depot-Exact-Generation`. */
   readonly pin?: Gid
-  /** `Depot-Min-Generation`. The origin's head is confirmed by itself, so `head` asks for nothing more here. */
+  /** `Depot-Min-Generation`. `head` is the head of this moment: an origin confirms it by itself. */
   readonly floor?: Gid | 'head'
 }
 
@@ -26,11 +26,12 @@ export function resolveGeneration(
   { pin, floor }: Demand,
 ): Generation {
   const answering = pin === undefined ? head : pinnedGeneration(generations, head, pin)
-  if (floor === undefined || floor === 'head') return answering
+  if (floor === undefined) return answering
+  const least = floor === 'head' ? head.gid : floor
   const lineages = generations.lineages()
-  if (compareGids(floor, head.gid, lineages) !== 'satisfied') throw refusal(generations, head, floor, true)
-  if (compareGids(floor, answering.gid, lineages) !== 'satisfied')
-    throw failure('pin-below-floor', { pin: answering.gid, floor })
+  if (compareGids(least, head.gid, lineages) !== 'satisfied') throw refusal(generations, head, least, true)
+  if (compareGids(least, answering.gid, lineages) !== 'satisfied')
+    throw failure('pin-below-floor', { pin: answering.gid, floor: least })
   return answering
 }
 
@@ -56,12 +57,13 @@ function refusal(
   const details = { wanted, generation: head.gid, floor }
   switch (compareGids(wanted, head.gid, generations.lineages())) {
     case 'lost':
-    case 'diverged':
       return failure('generation-lost', details)
     case 'unknown':
       return failure('lineage-foreign', details)
     case 'behind':
     case 'satisfied':
+    // Another digest under a number that is known here: nobody was ever given it. Only a fork loses a generation.
+    case 'diverged':
       return failure('generation-unknown', details)
   }
 }

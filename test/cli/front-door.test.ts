@@ -1,15 +1,18 @@
 /**
  * The CLI as a process: streams, exit codes, signals, and who is not there.
  */
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { cp, mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { HEAD, problem, recordedDepot, usualAnswers } from './recorded-depot.ts'
 import { linesOf, runProcess, startProcess, textOf } from './run.ts'
 
+const ROOT = resolve(import.meta.dirname, '../..')
 const MANY = Array.from({ length: 20_000 }, (_, at) => ({
   name: `package-${String(at).padStart(6, '0')}`,
   version: '1.0.0',
@@ -28,6 +31,21 @@ describe('the front door', () => {
     expect(ran).toMatchObject({ exit: 1, stdout: '' })
     expect(ran.stderr).toMatch(
       /^depot: Node is too old: depot needs Node 22\.19 or newer and this is 20\.19\.0;.*\n$/,
+    )
+  })
+
+  it('says what to do when its packages are not installed', async () => {
+    await using folder = await temporaryFolder()
+    for (const name of ['src', 'package.json'])
+      await cp(join(ROOT, name), join(folder.path, name), { recursive: true })
+    const { stdout, stderr } = await promisify(execFile)(
+      process.execPath,
+      [join(folder.path, 'src/cli/depot.mjs'), 'demo'],
+      { cwd: folder.path },
+    ).catch((error: { stdout: string; stderr: string }) => error)
+    expect(stdout).toBe('')
+    expect(stderr).toMatch(
+      /^depot: Packages are missing: .*\(Cannot find package '[^']+'\); run npm ci in the folder of depot\n$/,
     )
   })
 

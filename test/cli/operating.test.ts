@@ -2,14 +2,15 @@
  * What operators do on the command line: tokens, scrub, doctor, config, completion.
  */
 import { execFile } from 'node:child_process'
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, cp, mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { HEAD, recordedDepot, usualAnswers } from './recorded-depot.ts'
+import { HEAD, problem, recordedDepot, usualAnswers } from './recorded-depot.ts'
 import { linesOf, run } from './run.ts'
 
+const ROOT = resolve(import.meta.dirname, '../..')
 const TOKEN = { DEPOT_TOKEN: 'secret-token' }
 const NEW_TOKEN = {
   id: 't2',
@@ -40,6 +41,7 @@ describe('depot token', () => {
   it.each([
     ['a scope that is none', ['--scope', 'everything'], 1],
     ['a time that is none', ['--scope', 'admin', '--expires', 'soon'], 2],
+    ['a time that is past', ['--scope', 'admin', '--expires', '2026-11-22T04:22:08Z'], 2],
     ['a quota that is none', ['--scope', 'admin', '--quota', '-1'], 2],
   ])('refuses %s', async (_what, flags, exit) => {
     const ran = await run(['token', 'create', '--label', 'x', ...flags], { environment: TOKEN })
@@ -99,10 +101,50 @@ describe('depot doctor', () => {
       expect(ran.stdout).toMatch(new RegExp(`^fail {2}${check}: `, 'm'))
   })
 
+  it.each([
+    ['that the depot does not take', 'unknown-token', 'the token is unknown'],
+    ['that is none', 'two\nlines', 'the token has characters that no token has'],
+  ])('fails for a token %s, and prints it nowhere', async (_what, token, detail) => {
+    await using depot = await recordedDepot({
+      ...usualAnswers(),
+      'GET /v1/stages': problem('unauthorised', 401, { reason: 'the token is unknown' }),
+    })
+    const ran = await run(['doctor', '--depot', depot.url], { environment: { DEPOT_TOKEN: token } })
+    expect(ran.exit).toBe(1)
+    expect(ran.stdout).toMatch(new RegExp(`^fail {2}token: ${detail}`, 'm'))
+    expect(ran.stdout + ran.stderr).not.toContain(token)
+  })
+
+  it('takes a floor that is none for wrong words, not for a depot that is not there', async () => {
+    await using depot = await recordedDepot(usualAnswers())
+    const environment = { DEPOT_MIN_GENERATION: 'g1' }
+    const ran = await run(['doctor', '--depot', depot.url], { environment })
+    expect(ran).toMatchObject({ exit: 2, stdout: '' })
+    expect(ran.stderr).toContain('DEPOT_MIN_GENERATION is "g1"')
+  })
+
   it('says so when something else than a depot answers', async () => {
     await using depot = await recordedDepot({ 'GET /readyz': { headers: { 'depot-generation': '' } } })
     const ran = await run(['doctor', '--depot', depot.url])
     expect(ran.exit).toBe(1)
+  })
+})
+
+describe('depot help', () => {
+  it.each([
+    [[], 'Usage: depot [options] [command]'],
+    [['log'], 'Usage: depot log [options]'],
+    [['stage', 'open'], 'Usage: depot stage open [options]'],
+  ])('%j is of that very command', async (words, usage) => {
+    const ran = await run(['help', ...words])
+    expect(ran).toMatchObject({ exit: 0, stderr: '' })
+    expect(ran.stdout.split('\n')[0]).toBe(usage)
+  })
+
+  it.each([[['nosuch']], [['stage', 'nosuch']]])('%j is none', async (words) => {
+    const ran = await run(['help', ...words])
+    expect(ran).toMatchObject({ exit: 2, stdout: '' })
+    expect(ran.stderr).toContain(`there is no command "${words.join(' ')}"`)
   })
 })
 
@@ -183,5 +225,52 @@ describe('depot completion', () => {
     const { stdout } = await run(['completion', shell])
     for (const word of ['publish', 'rollback', 'mark', 'doctor']) expect(stdout).toContain(word)
     expect(await run(['completion', 'csh'])).toMatchObject({ exit: 2 })
+  })
+})
+
+describe('depot demo', () => {
+  const PACKAGE = { name: 'some-package', version: '1.2.3' }
+
+  it('imports the folder it is given, and walks the whole round trip', async () => {
+    await using folder = await temporaryFolder()
+    await mkdir(join(folder.path, 'modules/some-package'), { recursive: true })
+    await writeFile(join(folder.path, 'modules/some-package/package.json'), JSON.stringify(PACKAGE))
+    const ran = await run(['demo', '--packages', 'modules', '--json'], { folder: folder.path })
+    expect(ran).toMatchObject({ exit: 0, stderr: '' })
+    const steps = linesOf(ran.stdout) as { step: string }[]
+    expect(steps.map(({ step }) => step).join(' ')).toBe('serve import read publish diff pinned rollback log')
+    expect(steps[1]).toMatchObject({ releases: 1, files: 1 })
+    expect(steps.at(-2)).toMatchObject({ hello: false })
+  })
+
+  it("imports depot's own packages when it is given none, wherever it runs", async () => {
+    await using folder = await temporaryFolder()
+    const modules = join(folder.path, 'node_modules')
+    for (const name of ['src', 'package.json'])
+      await cp(join(ROOT, name), join(folder.path, name), { recursive: true })
+    await mkdir(join(modules, 'some-package'), { recursive: true })
+    await writeFile(join(modules, 'some-package/package.json'), JSON.stringify(PACKAGE))
+    // What the program itself needs. An import passes links over.
+    for (const name of await readdir(join(ROOT, 'node_modules')))
+      await symlink(join(ROOT, 'node_modules', name), join(modules, name))
+    const { stdout, stderr } = await promisify(execFile)(
+      process.execPath,
+      [join(folder.path, 'src/cli/depot.mjs'), 'demo', '--json'],
+      { cwd: '/' },
+    )
+    const [, imported] = linesOf(stdout)
+    expect([imported, stderr]).toEqual([expect.objectContaining({ releases: 1, files: 1 }), ''])
+  })
+
+  it('says what to give it when the folder is not there, or has no packages', async () => {
+    await using folder = await temporaryFolder()
+    const absent = await run(['demo', '--packages', 'absent'], { folder: folder.path })
+    expect(absent).toMatchObject({ exit: 2, stdout: '' })
+    expect(absent.stderr).toBe(
+      `depot: Usage: there is no folder ${join(folder.path, 'absent')}; give --packages the node_modules folder of a project, or leave it out\n`,
+    )
+    const empty = await run(['demo', '--packages', '.'], { folder: folder.path })
+    expect(empty.exit).toBe(2)
+    expect(empty.stderr).toContain(`there is no package in ${folder.path}; give --packages`)
   })
 })

@@ -219,6 +219,19 @@ describe('depot stage and depot commit', () => {
     if (body !== undefined) expect(JSON.parse(String(asked?.body))).toEqual(body)
   })
 
+  it('exits with 4 when the head offers already what it should go back to', async () => {
+    await using depot = await recordedDepot({ ...usualAnswers(), 'POST /v1/rollback': { body: HEAD } })
+    const words = ['rollback', String(HEAD.record.number), '--depot', depot.url]
+    expect(await run(words, { environment: TOKEN })).toEqual({
+      exit: 4,
+      stdout: `nothing to do; the head ${HEAD.gid} offers that already\n`,
+      stderr: '',
+    })
+    const asJson = await run([...words, '--json'], { environment: TOKEN })
+    expect(asJson).toMatchObject({ exit: 4, stderr: '' })
+    expect(linesOf(asJson.stdout)).toEqual([{ ...HEAD, changed: false }])
+  })
+
   it('commits only on the head it was told, with the key it was told', async () => {
     await using depot = await recordedDepot(usualAnswers())
     const words = ['commit', 's1', '--only-on', HEAD.gid, '--idempotency-key', 'k1', '--depot', depot.url]

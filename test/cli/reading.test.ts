@@ -71,6 +71,14 @@ describe('depot get', () => {
     expect(await run([...words, '--json'])).toMatchObject({ exit: 2, stdout: '' })
   })
 
+  it('refuses to write below what is no folder', async () => {
+    await using depot = await recordedDepot(answers())
+    const file = import.meta.filename
+    const ran = await run(['get', 'left-pad', '--channel', 'unstable', '--to', file, '--depot', depot.url])
+    expect(ran).toMatchObject({ exit: 2, stdout: '' })
+    expect(ran.stderr).toBe(`depot: Usage: ${file} is no folder; give another one with --to\n`)
+  })
+
   it('says what is missing when nothing matches', async () => {
     await using depot = await recordedDepot(answers())
     const ran = await run(['get', 'left-pad@^9', '--channel', 'unstable', '--depot', depot.url])
@@ -130,6 +138,14 @@ describe('depot catalog, show, log and diff', () => {
     const one = await run(['log', '-n', '1', '--json', '--depot', depot.url])
     expect(linesOf(one.stdout)).toEqual([HEAD])
     expect(await run(['log', '-n', '0', '--depot', depot.url])).toMatchObject({ exit: 2 })
+  })
+
+  it('tells a release from a generation, and asks for its channel', async () => {
+    await using depot = await recordedDepot(usualAnswers())
+    const ran = await run(['show', 'left-pad@1.3.0', '--depot', depot.url])
+    expect(ran).toMatchObject({ exit: 2, stdout: '' })
+    expect(ran.stderr).toContain('to show a release, name its channel with --channel')
+    expect(depot.calls).toEqual([])
   })
 
   it('shows a generation, and a release without what would play with the terminal', async () => {

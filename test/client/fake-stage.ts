@@ -57,9 +57,10 @@ export class FakeStage {
   async #change({ response, method, url, request }: FakeRequest, body: Buffer): Promise<void> {
     const path = url.pathname.slice('/v1/stages/s1'.length)
     if (path === '/missing') {
-      const { blobs } = JSON.parse(body.toString()) as { blobs: DeclaredBlob[] }
       return json(response, {
-        missing: blobs.map(({ digest }) => digest).filter((digest) => !this.#depot.blobs.has(digest)),
+        missing: declaredIn(body)
+          .map(({ digest }) => digest)
+          .filter((digest) => !this.#depot.blobs.has(digest)),
       })
     }
     if (path === '/blobs') return this.#many(response, body)
@@ -177,4 +178,14 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(chunk as Buffer)
   return Buffer.concat(chunks)
+}
+
+/** A short list is one JSON value, a long one lines. */
+export function declaredIn(body: Buffer): readonly DeclaredBlob[] {
+  const text = body.toString()
+  if (text.startsWith('{"blobs"')) return (JSON.parse(text) as { blobs: DeclaredBlob[] }).blobs
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as DeclaredBlob)
 }

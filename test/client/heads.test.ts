@@ -223,10 +223,12 @@ describe('the floor', () => {
     expect(await floor.read()).toBe(generation.gid)
     depot.takeOver = ({ response, method }) => {
       if (method !== 'POST') return false
-      json(response, depot.commit([]), { 'depot-generation': depot.head.gid })
+      const made = depot.commit([])
+      response.writeHead(201, { 'depot-generation': made.gid }).end(JSON.stringify(made))
       return true
     }
-    await client.rollback('2', 'oops')
+    const rolledBack = await client.rollback('2', 'oops')
+    expect(rolledBack).toMatchObject({ generation: { gid: depot.head.gid }, changed: true })
     expect(await floor.read()).toBe(depot.head.gid)
   })
 

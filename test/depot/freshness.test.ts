@@ -86,7 +86,7 @@ describe('a request without a pin', () => {
     ['one that is sealed and not active', SEALED.gid, 'generation-unknown'],
     ['a forged huge number, for which it never waits', FORGED, 'generation-unknown'],
     ['one that was lost in the restore', LOST, 'generation-lost'],
-    ['one with the number of the head and another history', DIVERGED, 'generation-lost'],
+    ['one with the number of the head and another digest', DIVERGED, 'generation-unknown'],
     ['one of another depot', FOREIGN, 'lineage-foreign'],
   ])('is refused when the floor is %s', (_, floor, code) => {
     expect(refusing({ floor })).toEqual({
@@ -116,7 +116,7 @@ describe('a request with a pin', () => {
     ['one with another digest than the one of that number', MISSPELT, 'generation-unknown'],
     ['a forged huge number', FORGED, 'generation-unknown'],
     ['lost in the restore', LOST, 'generation-lost'],
-    ['one with the number of the head and another history', DIVERGED, 'generation-lost'],
+    ['one with the number of the head and another digest', DIVERGED, 'generation-unknown'],
     ['of another depot', FOREIGN, 'lineage-foreign'],
   ])('is refused when the generation is %s', (_, pin, code) => {
     expect(refusing({ pin })).toEqual({ code, details: { wanted: pin, generation: HEAD.gid, floor: false } })
@@ -128,6 +128,7 @@ describe('a request with a pin and a floor', () => {
     ['the same', FIRST.gid, FIRST.gid],
     ['an older floor', HEAD.gid, FIRST.gid],
     ['a floor before the restore', FIRST.gid, FORK_POINT.gid],
+    ['the head, and the head as floor', HEAD.gid, 'head'],
   ])('is answered from the pin: %s', (_, pin, floor) => {
     expect(answering({ pin, floor })).toBe(pin)
   })
@@ -137,6 +138,25 @@ describe('a request with a pin and a floor', () => {
     ['a floor after the restore and a pin before it', FORK_POINT.gid, FIRST.gid],
   ])('is refused when the pin does not satisfy the floor: %s', (_, pin, floor) => {
     expect(refusing({ pin, floor })).toEqual({ code: 'pin-below-floor', details: { pin, floor } })
+  })
+
+  it('is refused when the pin is older than the head and the floor is `head` (I6)', () => {
+    expect(refusing({ pin: FIRST.gid, floor: 'head' })).toEqual({
+      code: 'pin-below-floor',
+      details: { pin: FIRST.gid, floor: HEAD.gid },
+    })
+  })
+
+  it.each([
+    ['newer than the head', AHEAD, 'generation-unknown'],
+    ['of the number of the head, with another digest', DIVERGED, 'generation-unknown'],
+    ['of an older number, with another digest', MISSPELT, 'generation-unknown'],
+    ['lost in the restore', LOST, 'generation-lost'],
+  ])('and `head` as floor is refused for the pin when that is %s', (_, pin, code) => {
+    expect(refusing({ pin, floor: 'head' })).toEqual({
+      code,
+      details: { wanted: pin, generation: HEAD.gid, floor: false },
+    })
   })
 
   it.each([

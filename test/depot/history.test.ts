@@ -153,7 +153,7 @@ describe('the difference of two generations', () => {
 
 describe('a rollback', () => {
   async function rolledBack(to: Generation | undefined): Promise<Generation> {
-    return (await at.depot.commits.rollback(at.admin, to!, 'back')).generation
+    return (await at.depot.commits.rollback(at.admin, to!, { message: 'back' })).generation
   }
 
   it('is a new generation, greater than every earlier one, with the bytes of the old one', async () => {
@@ -195,10 +195,28 @@ describe('a rollback', () => {
     expect(fifth.record.rollbackOf).toBe(fourth.gid)
   })
 
-  it('to the head is a generation too: somebody wanted it in the log', async () => {
-    const fourth = await rolledBack(third)
-    expect(fourth.record).toMatchObject({ number: 4, metaset: third!.record.metaset })
-    expect(fourth.gid).not.toBe(third!.gid)
+  it('to what the head has already makes no generation', async () => {
+    const { commits } = at.depot
+    expect(await commits.rollback(at.admin, third!, {})).toEqual({ generation: third, changed: false })
+    const fourth = await rolledBack(second)
+    expect(await commits.rollback(at.admin, second!, {})).toEqual({ generation: fourth, changed: false })
+  })
+
+  it('that is sent again gets the same answer, whatever was committed meanwhile', async () => {
+    const key = { text: 'key', bodyDigest: digestOf('body') }
+    const { commits } = at.depot
+    const fourth = await commits.rollback(at.admin, first!, { key })
+    await published(at, { version: '3.0.0' })
+    expect(await commits.rollback(at.admin, first!, { key })).toEqual(fourth)
+    const other = { ...key, bodyDigest: digestOf('other') }
+    expect(await outcomeOf(commits.rollback(at.admin, first!, { key: other }))).toBe('idempotency-mismatch')
+    expect(at.depot.head.now().record.number).toBe(5)
+  })
+
+  it('is refused when it was meant for another head', async () => {
+    const { gid } = second!
+    expect(await outcomeOf(at.depot.commits.rollback(at.admin, first!, { onlyOn: gid }))).toBe('base-changed')
+    expect(at.depot.head.now()).toEqual(third)
   })
 
   it('is a conflict for a stage that touches what went back, and none for others', async () => {

@@ -25,7 +25,7 @@ it('commits and rolls back when the pool takes no more, but for its reserve', as
   expect(await outcomeOf(stageRelease(at, at.admin, stage, { version: '1.2.0' }))).toBe('disk-full')
   await commit(at, at.admin, stage)
   expect(await offered(at)).toEqual(['hello 1.0.0', 'hello 1.1.0'])
-  await at.depot.commits.rollback(at.admin, first, 'back')
+  await at.depot.commits.rollback(at.admin, first, { message: 'back' })
   expect(await offered(at)).toEqual(['hello 1.0.0'])
 })
 

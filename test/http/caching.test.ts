@@ -2,7 +2,10 @@
  * PROTOCOL §7 as a truth table: what may be kept by whom and for how long, under which ETag, and what a conditional
  * request or a HEAD gets.
  */
+import { fastify } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { answerProblem } from '../../src/http/answer-problem.ts'
+import { failure } from '../../src/model/errors.ts'
 import { publish } from '../support/publish.ts'
 import { FILES, hexOf, type ReadFixture, readFixture, reprDigestOf, SMALL } from './read-fixture.ts'
 import { type Asking, asking } from './well-formed.ts'
@@ -236,11 +239,21 @@ describe('a refusal', () => {
     expect(answer.header('depot-generation')).toBe(head)
   })
 
-  it('of a generation that cannot come back is kept for an hour', async () => {
+  it('of a generation that nobody was given is kept by nobody', async () => {
     const other = head.replace(/.{4}$/, (end) => (end === '0000' ? '1111' : '0000'))
     const answer = await ask(`/g/${other}/v1/head`)
-    expect([answer.status, answer.problem]).toEqual([410, 'generation-lost'])
-    expect(answer.header('cache-control')).toBe('public, max-age=3600')
+    expect([answer.status, answer.problem]).toEqual([404, 'generation-unknown'])
+    expect(answer.header('cache-control')).toBe('no-store')
+  })
+
+  it('of a generation that cannot come back is kept for an hour', async () => {
+    const error = failure('generation-lost', { wanted: first, generation: head, floor: false })
+    await using server = fastify()
+    server.get('/g/:gid/v1/head', (request, reply) =>
+      answerProblem(request, reply, { error, head, closedReads: false }),
+    )
+    const answer = await server.inject(`/g/${first}/v1/head`)
+    expect([answer.statusCode, answer.headers['cache-control']]).toEqual([410, 'public, max-age=3600'])
   })
 })
 

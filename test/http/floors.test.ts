@@ -19,6 +19,7 @@ beforeAll(async () => {
     ahead: `g4.${lineage}.0123456789abcdef`,
     'far ahead': `g999999999999999.${lineage}.0123456789abcdef`,
     'of another digest': `g2.${lineage}.0123456789abcdef`,
+    "the head's number with another digest": `g3.${lineage}.0123456789abcdef`,
     foreign: 'g1.aaaaaaaaaaaa.0123456789abcdef',
     'foreign and far ahead': 'g999999999999999.zzzzzzzzzzzz.0123456789abcdef',
   }
@@ -56,7 +57,9 @@ describe('Depot-Min-Generation', () => {
     ['head', 200, ''],
     ['ahead', 412, 'generation-unknown'],
     ['far ahead', 412, 'generation-unknown'],
+    // Told by its number alone: the head is newer, whatever was meant.
     ['of another digest', 200, ''],
+    ["the head's number with another digest", 412, 'generation-unknown'],
     ['foreign', 412, 'lineage-foreign'],
     ['foreign and far ahead', 412, 'lineage-foreign'],
   ])('that is %s is answered with %i at once', async (which, status, problem) => {
@@ -87,6 +90,19 @@ describe('Depot-Min-Generation', () => {
     expect(await ask('first', 'foreign')).toEqual([412, 'lineage-foreign'])
   })
 
+  it('may say `head` to a pin, which must then be the head', async () => {
+    const ask = async (pin: string): Promise<readonly [number, string]> => {
+      const headers = { 'depot-min-generation': 'head' }
+      const answer = await askAtOnce(`/g/${gids[pin]}/v1/channels`, headers)
+      return [answer.status, answer.status === 200 ? '' : answer.problem]
+    }
+    expect(await ask('head')).toEqual([200, ''])
+    expect(await ask('first')).toEqual([412, 'pin-below-floor'])
+    // Of a pin that nobody was given it does not matter what is asked beside it.
+    expect(await ask('ahead')).toEqual([404, 'generation-unknown'])
+    expect(await ask("the head's number with another digest")).toEqual([404, 'generation-unknown'])
+  })
+
   it('asks nothing of bytes that are the same in every generation', async () => {
     const headers = { 'depot-min-generation': gids['head'] ?? '' }
     expect((await askAtOnce(`/o/sha256/${hexOf(SMALL)}`, headers)).status).toBe(200)
@@ -104,6 +120,7 @@ describe.each([
     ['ahead', 404, 'generation-unknown'],
     ['far ahead', 404, 'generation-unknown'],
     ['of another digest', 404, 'generation-unknown'],
+    ["the head's number with another digest", 404, 'generation-unknown'],
     ['foreign', 404, 'lineage-foreign'],
     ['foreign and far ahead', 404, 'lineage-foreign'],
   ])('that is %s is answered with %i at once', async (which, status, problem) => {

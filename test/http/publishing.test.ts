@@ -394,10 +394,23 @@ describe('POST /v1/rollback', () => {
     expect((await json('POST', '/v1/rollback', { to: head })).status).toBe(201)
   })
 
+  it('200: the head has these channels already', async () => {
+    const answer = await json('POST', '/v1/rollback', { to: head })
+    const { gid } = (await ask('/v1/head')).json<{ gid: string }>()
+    expect([answer.status, answer.json<{ gid: string }>().gid]).toEqual([200, gid])
+  })
+
+  it('412: it was meant for another head', async () => {
+    const headers = { 'if-match': '"g1.aaaaaaaaaaaa.0123456789abcdef"' }
+    const answer = await json('POST', '/v1/rollback', { to: '1' }, headers)
+    expect(outcome(answer)).toEqual([412, 'base-changed'])
+  })
+
   it.each<[number, string, unknown]>([
     [404, 'not-found', { to: '999999' }],
     [404, 'lineage-foreign', { to: 'g1.aaaaaaaaaaaa.0123456789abcdef' }],
     [400, 'bad-request', { to: 'yesterday' }],
+    [400, 'bad-request', { to: '2999-01-01T00:00:00.000Z' }],
     [400, 'bad-request', {}],
     [400, 'bad-request', { to: 1 }],
   ])('%i %s: %j', async (status, problem, body) => {

@@ -103,6 +103,20 @@ describe('the watch', () => {
     await untilWaiting(0)
   })
 
+  it('is answered before what was sent behind it on the same connection is refused', async () => {
+    const after = await headGid()
+    await using connection = await rawConnection(depot.url)
+    connection.send(
+      `GET /v1/head?after=${after} HTTP/1.1\r\nHost: x\r\nPrefer: wait=20\r\n\r\nNO HTTP\r\n\r\n`,
+    )
+    await untilWaiting(1)
+    const committed = await commit()
+    const answer = await connection.answer()
+    expect([answer.status, answer.json()['gid']]).toEqual([200, committed])
+    expect((await connection.answer()).status).toBe(400)
+    await connection.closed()
+  })
+
   it('wakes two thousand at once, each with the new head, and the depot answers others meanwhile', async () => {
     const after = await headGid()
     const agent = new Agent({ keepAlive: false, maxSockets: 3_000 })

@@ -3,12 +3,13 @@
  * that its head is what its id says.
  */
 import type { Client } from '../../client/client.ts'
+import { isFailure } from '../../model/errors.ts'
 import { type Generation, gidOf } from '../../model/generation.ts'
 import { HEADERS } from '../../wire/headers.ts'
 import { PATHS } from '../../wire/paths.ts'
 import { connect, findToken } from '../connection.ts'
 import type { DepotOptions } from '../options.ts'
-import type { Shell } from '../shell.ts'
+import { type Shell, UsageError } from '../shell.ts'
 import type { Finding } from './doctor.ts'
 
 const PATIENCE_MS = 10_000
@@ -18,16 +19,34 @@ const SKEW_FAIL_MS = 300_000
 
 export async function checkDepot(shell: Shell, options: DepotOptions, url: URL): Promise<Finding[]> {
   const address: Finding = { check: 'address', state: 'ok', detail: url.href }
-  const token = await checkToken(shell, options)
+  const token = await findToken(shell, options)
   const signal = AbortSignal.any([shell.signal, AbortSignal.timeout(PATIENCE_MS)])
   try {
     const ready = await ask(url, PATHS.readyz, signal)
-    const findings = [address, checkReady(ready), checkClock(ready, shell.clock.now()), token]
-    return [...findings, await checkHead(await connect(shell, options), signal)]
+    const findings = [address, checkReady(ready), checkClock(ready, shell.clock.now())]
+    return [...findings, ...(await checkAsClient(shell, options, token, signal))]
   } catch (error) {
     shell.signal.throwIfAborted()
+    if (error instanceof UsageError) throw error
     const detail = `nothing answers (${reasonOf(error)}); is depot serve running there?`
-    return [address, { check: 'depot', state: 'fail', detail }, token]
+    return [address, { check: 'depot', state: 'fail', detail }, untriedToken(token)]
+  }
+}
+
+async function checkAsClient(
+  shell: Shell,
+  options: DepotOptions,
+  token: string | undefined,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  try {
+    const client = await connect(shell, options)
+    const found = token === undefined ? untriedToken(token) : await checkToken(client, signal)
+    return [found, await checkHead(client, signal)]
+  } catch (error) {
+    // What stands in DEPOT_TOKEN cannot even be sent.
+    if (!isFailure(error, 'bad-request')) throw error
+    return [{ check: 'token', state: 'fail', detail: error.message }]
   }
 }
 
@@ -60,12 +79,23 @@ function checkClock(answer: Response, nowMs: number): Finding {
   return { check, state: skew < SKEW_FAIL_MS ? 'warn' : 'fail', detail }
 }
 
-async function checkToken(shell: Shell, options: DepotOptions): Promise<Finding> {
+function untriedToken(token: string | undefined): Finding {
   const check = 'token'
-  const token = await findToken(shell, options)
   if (token === undefined)
     return { check, state: 'warn', detail: 'none: DEPOT_TOKEN is not set, so this user can only read' }
-  return { check, state: 'ok', detail: 'there is one' }
+  return { check, state: 'ok', detail: 'there is one, which could not be tried' }
+}
+
+/** Asks what every token may ask, and nobody without one. */
+async function checkToken(client: Client, signal: AbortSignal): Promise<Finding> {
+  const check = 'token'
+  try {
+    await client.stages(signal)
+  } catch (error) {
+    if (isFailure(error, 'unauthorised')) return { check, state: 'fail', detail: error.message }
+    if (!isFailure(error, 'forbidden')) return { check, state: 'warn', detail: reasonOf(error) }
+  }
+  return { check, state: 'ok', detail: 'the depot takes it' }
 }
 
 async function checkHead(client: Client, signal: AbortSignal): Promise<Finding> {

@@ -2,9 +2,10 @@
  * `depot demo`: the whole round trip on a depot of its own, with real packages, in a temporary folder that is gone
  * afterwards: import, commit, read, publish again, compare, read the old generation, roll back.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import type { RunningDepot } from '../../app/app.ts'
 import { loadConfig } from '../../app/config.ts'
@@ -23,7 +24,7 @@ import { type Shell, UsageError } from '../shell.ts'
 import { countText, sizeText } from '../wording.ts'
 
 interface DemoOptions extends JsonOption {
-  readonly packages: string
+  readonly packages?: string
 }
 
 const CHANNEL = parseChannelName('demo')
@@ -31,18 +32,48 @@ const CHANNEL = parseChannelName('demo')
 export function addDemo(parent: Command, shell: Shell): void {
   withJson(parent.command('demo'))
     .description('the whole round trip, on a depot in a temporary folder')
-    .option('--packages <folder>', 'a node_modules folder to publish', './node_modules')
+    .option(
+      '--packages <folder>',
+      "a node_modules folder to publish; by default the one of depot's own packages",
+    )
     .action(
-      doing(shell, async (output, options: DemoOptions) => {
+      doing(shell, async (output, { packages }: DemoOptions) => {
+        const source = packages === undefined ? await ownPackages() : resolve(shell.folder, packages)
+        await demandPackages(source)
         const folder = await mkdtemp(join(tmpdir(), 'depot-demo-'))
         try {
           const tour = new Tour(shell, output)
-          await tour.walk(folder, resolve(shell.folder, options.packages))
+          await tour.walk(folder, source)
         } finally {
           await rm(folder, { recursive: true, force: true })
         }
       }),
     )
+}
+
+/** In the folder of the project, or around it where depot was installed as a package itself. */
+async function ownPackages(): Promise<string> {
+  const start = fileURLToPath(new URL('.', import.meta.url))
+  for (let folder = start; dirname(folder) !== folder; folder = dirname(folder)) {
+    const found = basename(folder) === 'node_modules' ? folder : join(folder, 'node_modules')
+    if (await isFolder(found)) return found
+  }
+  throw new UsageError(`there is no node_modules folder above ${start}; give one with --packages`)
+}
+
+/** Fails with `UsageError`, before a depot is started for nothing. */
+async function demandPackages(folder: string): Promise<void> {
+  if (!(await isFolder(folder)))
+    throw new UsageError(
+      `there is no folder ${folder}; give --packages the node_modules folder of a project, or leave it out`,
+    )
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
 }
 
 class Tour {
@@ -91,7 +122,9 @@ class Tour {
     await loads.finish()
     const { changes } = await staging.show(this.#shell.signal)
     if (changes === 0)
-      throw new UsageError(`there is no package in ${packages}; run npm ci, or give --packages`)
+      throw new UsageError(
+        `there is no package in ${packages}; give --packages the node_modules folder of a project, or leave it out`,
+      )
     const { generation } = await staging.commit({}, this.#shell.signal)
     const seconds = ((this.#shell.clock.monotonic() - began) / 1000).toFixed(1)
     await this.#say(
@@ -163,7 +196,7 @@ class Tour {
   }
 
   async #rollBack(client: Client, to: Generation): Promise<void> {
-    const generation = await client.rollback(to.gid, undefined, this.#shell.signal)
+    const { generation } = await client.rollback(to.gid, undefined, this.#shell.signal)
     const isThere = await this.#isIn(client, generation)
     await this.#say(
       'rollback',

@@ -44,7 +44,7 @@ function addCreate(family: Command, shell: Shell): void {
         const request = {
           label,
           scopes: parseScopes(options.scope),
-          ...(expires === undefined ? {} : { expires: instantOf(momentOf(expires, shell.clock.now())) }),
+          ...(expires === undefined ? {} : { expires: instantOf(comingOf(expires, shell.clock.now())) }),
           ...(quota === undefined ? {} : { quotaBytes: quota }),
         }
         const client = await connectToWrite(shell, options)
@@ -77,6 +77,13 @@ function addRevoke(family: Command, shell: Shell): void {
         await output.say({ id, revoked: true }, `token ${id} is revoked`)
       }),
     )
+}
+
+/** A token that could do nothing helps nobody. */
+function comingOf(text: string, nowMs: number): number {
+  const moment = momentOf(text, nowMs)
+  if (moment > nowMs) return moment
+  throw new UsageError(`"${text}" is past; a token that expires then could do nothing`)
 }
 
 /** A time, or a number of minutes, hours or days from now. */

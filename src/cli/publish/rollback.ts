@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { connectToWrite } from '../connection.ts'
 import { doing } from '../doing.ts'
 import { type DepotOptions, withDepot, withMessage } from '../options.ts'
-import type { Shell } from '../shell.ts'
+import { EXIT, type Shell } from '../shell.ts'
 import { generationText } from '../wording.ts'
 
 interface RollbackOptions extends DepotOptions {
@@ -19,8 +19,14 @@ export function addRollback(parent: Command, shell: Shell): void {
     .action(
       doing(shell, async (output, options: RollbackOptions, ref: string) => {
         const client = await connectToWrite(shell, options)
-        const generation = await client.rollback(ref, options.message, shell.signal)
-        await output.say(generation, generationText(generation))
+        const { generation, changed } = await client.rollback(ref, options.message, shell.signal)
+        await output.say(
+          { ...generation, changed },
+          changed
+            ? generationText(generation)
+            : `nothing to do; the head ${generation.gid} offers that already`,
+        )
+        if (!changed) shell.leave(EXIT.nothingToDo)
       }),
     )
 }

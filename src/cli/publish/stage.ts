@@ -130,13 +130,16 @@ function addPreview(family: Command, shell: Shell): void {
 
 function addAbort(family: Command, shell: Shell): void {
   withDepot(family.command('abort'))
-    .description('give a stage up; nothing of it remains')
+    .description('give a stage up and drop its changes; blobs that were uploaded stay in the depot')
     .argument('<stage>', 'id of the stage')
     .action(
       doing(shell, async (output, options: DepotOptions, stage: string) => {
         const client = await connectToWrite(shell, options)
         await client.stage(stage).abort(shell.signal)
-        await output.say({ stage, state: 'aborted' }, `stage ${stage} is aborted`)
+        await output.say(
+          { stage, state: 'aborted' },
+          `stage ${stage} is aborted, and its changes are dropped`,
+        )
       }),
     )
 }

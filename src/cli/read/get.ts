@@ -1,6 +1,7 @@
 /**
  * `depot get <name>[@range]`: the newest release that matches, written into a folder, or one file of it to stdout.
  */
+import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Session } from '../../client/client.ts'
@@ -81,6 +82,9 @@ async function download(shell: Shell, output: Output, session: Session, wanted: 
   const { channel, release, to, os, cpu } = wanted
   const { name, version } = release
   const folder = resolve(shell.folder, to ?? folderOf(release))
+  const there = await stat(folder).catch(() => undefined)
+  if (there?.isDirectory() === false)
+    throw new UsageError(`${folder} is no folder; give another one with --to`)
   const bar = progressBar(shell, 'downloading', 'bytes')
   const manifest = await withBar(bar, async () => {
     const system = { ...(os === undefined ? {} : { os }), ...(cpu === undefined ? {} : { cpu }) }

@@ -10,7 +10,7 @@ import { connect } from '../connection.ts'
 import { doing } from '../doing.ts'
 import { type DepotOptions, withDepot } from '../options.ts'
 import { parseRelease } from '../release-name.ts'
-import type { Shell } from '../shell.ts'
+import { type Shell, UsageError } from '../shell.ts'
 import { countText, sizeText } from '../wording.ts'
 
 interface ShowOptions extends DepotOptions {
@@ -28,6 +28,10 @@ export function addShow(parent: Command, shell: Shell): void {
       doing(shell, async (output, options: ShowOptions, what: string = 'head') => {
         const client = await connect(shell, options)
         if (options.channel === undefined) {
+          if (what.includes('@'))
+            throw new UsageError(
+              `"${what}" is no generation; to show a release, name its channel with --channel`,
+            )
           const generation = await client.generation(what, shell.signal)
           await output.say(generation, fullGenerationText(generation))
           return

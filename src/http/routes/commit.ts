@@ -1,14 +1,16 @@
 /** `POST /v1/stages/{stage}/commit` and `POST /v1/rollback`: everything becomes true by one flip (K7). */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
-import type { Outcome } from '../../depot/commit/commit.ts'
+import type { CommitWish, Outcome } from '../../depot/commit/commit.ts'
 import type { Depot } from '../../depot/depot.ts'
 import { findGeneration } from '../../depot/read/find-generation.ts'
 import { canonicalText, type Json } from '../../model/canonical.ts'
 import { digestOf } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
 import { type Gid, parseGid } from '../../model/generation.ts'
+import { epochOf } from '../../model/instant.ts'
 import { LIMITS } from '../../model/limits.ts'
+import { clip } from '../../model/name.ts'
 import type { CommitRequest, RollbackRequest } from '../../wire/bodies.ts'
 import { HEADERS } from '../../wire/headers.ts'
 import { generationPath, PATHS } from '../../wire/paths.ts'
@@ -19,7 +21,7 @@ import {
 } from '../../wire/schemas.ts'
 import type { Guard } from '../guard.ts'
 
-type Parts = Pick<Depot, 'stages' | 'commits' | 'head' | 'generations'>
+type Parts = Pick<Depot, 'stages' | 'commits' | 'head' | 'generations' | 'clock'>
 
 const STRONG_GID = /^"([^"]+)"$/
 // Printable ASCII, so that a key can stand in a log line and an LMDB key as it is.
@@ -40,15 +42,10 @@ export function commitRoutes(server: FastifyInstance, parts: Parts, guard: Guard
       const actor = guard.actor(request)
       const shown = parts.stages.show(actor, request.params.stage)
       const stage = shown.state === 'committed' ? shown : parts.stages.use(actor, shown.id)
-      const { message } = request.body ?? {}
-      const onlyOn = ifMatchOf(request)
-      const key = keyOf(request, onlyOn)
-      const outcome = await parts.commits.commit(actor, stage, {
-        ...(message === undefined ? {} : { message }),
-        ...(onlyOn === undefined ? {} : { onlyOn }),
-        ...(key === undefined ? {} : { key }),
-      })
-      return sendOutcome(reply, outcome)
+      return sendOutcome(
+        reply,
+        await parts.commits.commit(actor, stage, wishOf(request, request.body?.message)),
+      )
     },
   )
 
@@ -56,18 +53,18 @@ export function commitRoutes(server: FastifyInstance, parts: Parts, guard: Guard
     PATHS.rollback,
     {
       schema: {
-        summary: 'A new generation with the channels of an old one',
+        summary: 'A new generation with the channels of an old one; 200 with the head when it has just these',
         tags: ['publish'],
         body: RollbackSchema,
-        response: { 201: GenerationBody },
+        response: { 200: GenerationBody, 201: GenerationBody },
       },
     },
     async (request, reply) => {
       const actor = guard.admin(request)
-      const { to, message } = request.body
-      const target = findGeneration(parts, to)
-      const outcome = await parts.commits.rollback(actor, target, message ?? `rollback to ${target.gid}`)
-      return sendOutcome(reply, outcome)
+      demandPast(request.body.to, parts.clock.now())
+      const target = findGeneration(parts, request.body.to)
+      const wish = wishOf(request, request.body.message)
+      return sendOutcome(reply, await parts.commits.rollback(actor, target, wish))
     },
   )
 }
@@ -79,6 +76,24 @@ function sendOutcome(reply: FastifyReply, { generation, changed }: Outcome): Fas
     .header('cache-control', 'private, no-store')
     .header('location', generationPath(generation.gid))
     .send(generation)
+}
+
+/** There is a generation of every moment to come: the head. Going back to it is not what anybody means. */
+function demandPast(to: string, now: number): void {
+  const moment = epochOf(to)
+  if (moment !== undefined && moment > now)
+    throw failure('bad-request', { reason: `${clip(to)} is yet to come` })
+}
+
+/** What body and headers ask for: a message, a head that it must be on, and a key to know the request by. */
+function wishOf(request: FastifyRequest, message: string | undefined): CommitWish {
+  const onlyOn = ifMatchOf(request)
+  const key = keyOf(request, onlyOn)
+  return {
+    ...(message === undefined ? {} : { message }),
+    ...(onlyOn === undefined ? {} : { onlyOn }),
+    ...(key === undefined ? {} : { key }),
+  }
 }
 
 function ifMatchOf(request: FastifyRequest): Gid | undefined {
