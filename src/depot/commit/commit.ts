@@ -4,7 +4,7 @@
  * A large stage is planned while others commit; only if the head has moved meanwhile is it planned again, alone. The
  * flip itself compares the head once more, so a second process could not slip in between either.
  */
-import type { Flip, Ledger, Stage } from '../../ledger/ledger.ts'
+import type { Flip, Ledger, Stage, StageId } from '../../ledger/ledger.ts'
 import { encodeMetaset, type Metaset } from '../../metaset/metaset.ts'
 import { type Digest, digestOf } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
@@ -86,7 +86,7 @@ export class Commits {
         message: wish.message ?? current.message,
         publisher: actor.label,
         stage: current,
-        ...(wish.key === undefined ? {} : { key: { ...wish.key, token: actor.id } }),
+        ...keyed(actor, current.id, wish),
       })
     })
   }
@@ -96,17 +96,26 @@ export class Commits {
     return (await this.#parts.drafts.plan(stage, 'upload')).metaset
   }
 
-  /** A new generation with the channels of an old one (PROTOCOL §9). Needs `admin`, which the caller has checked. */
-  async rollback(actor: Actor, to: Generation, message: string): Promise<Outcome> {
+  /**
+   * A new generation with the channels of an old one (PROTOCOL §9), unless the head has just these. The same request
+   * again gets the same answer. Needs `admin`, which the caller has checked. Fails with `base-changed`,
+   * `idempotency-mismatch` or `disk-full`.
+   */
+  async rollback(actor: Actor, to: Generation, wish: CommitWish): Promise<Outcome> {
+    const message = wish.message ?? `rollback to ${to.gid}`
     demandText(message, 'the message')
     const target = await this.#parts.views.of(to)
     return await this.#turns.take(async () => {
+      const earlier = this.#recalled(actor, ROLLBACKS, wish)
+      if (earlier !== undefined) return { generation: earlier, changed: true }
+      this.#demandHead(wish.onlyOn)
       const head = this.#parts.head.now()
       const current = await this.#parts.views.of(head)
       return await this.#apply(rollbackMetaset(current.metaset, target.metaset), {
         message,
         publisher: actor.label,
         rollbackOf: head.gid,
+        ...keyed(actor, ROLLBACKS, wish),
       })
     })
   }
@@ -126,14 +135,20 @@ export class Commits {
   }
 
   /** The outcome of a request that was carried out before. */
-  #repeated(actor: Actor, stage: Stage, { key }: CommitWish): Outcome | undefined {
+  #repeated(actor: Actor, stage: Stage, wish: CommitWish): Outcome | undefined {
+    const { generations } = this.#parts.ledger
+    const recalled = this.#recalled(actor, stage.id, wish)
+    const generation = recalled ?? (stage.committed && generations.get(stage.committed))
+    return generation && { generation, changed: stage.base !== generation.gid }
+  }
+
+  /** What the request with this key became. Fails with `idempotency-mismatch` when it was another one. */
+  #recalled(actor: Actor, scope: StageId, { key }: CommitWish): Generation | undefined {
     const { outcomes, generations } = this.#parts.ledger
-    const record = key && outcomes.recall(actor.id, stage.id, key.text)
+    const record = key && outcomes.recall(actor.id, scope, key.text)
     if (key !== undefined && record !== undefined && record.bodyDigest !== key.bodyDigest)
       throw failure('idempotency-mismatch', { key: key.text })
-    const gid = record?.gid ?? stage.committed
-    const generation = gid && generations.get(gid)
-    return generation && { generation, changed: stage.base !== gid }
+    return record && generations.get(record.gid)
   }
 
   async #apply(metaset: Metaset, wish: ApplyWish): Promise<Outcome> {
@@ -141,7 +156,7 @@ export class Commits {
     const parent = head.now()
     const bytes = encodeMetaset(metaset)
     const digest = digestOf(bytes)
-    if (digest === parent.record.metaset && wish.rollbackOf === undefined) {
+    if (digest === parent.record.metaset) {
       if (wish.stage !== undefined)
         await ledger.stages.close(wish.stage.id, 'committed', {
           committed: parent.gid,
@@ -186,19 +201,26 @@ export class Commits {
   }
 
   /** What answers the same request when it comes again. */
-  #outcomeOf(gid: Gid, { stage, key }: ApplyWish): Pick<Flip, 'idempotency'> {
-    if (stage === undefined || key === undefined) return {}
-    const { token, text, bodyDigest } = key
+  #outcomeOf(gid: Gid, { key }: ApplyWish): Pick<Flip, 'idempotency'> {
+    if (key === undefined) return {}
+    const { token, scope, text, bodyDigest } = key
     return {
-      idempotency: { token, stage: stage.id, key: text, bodyDigest, gid, atMs: this.#parts.clock.now() },
+      idempotency: { token, stage: scope, key: text, bodyDigest, gid, atMs: this.#parts.clock.now() },
     }
   }
+}
+
+/** In place of a stage: keys of rollbacks are no keys of commits. */
+const ROLLBACKS = 'rollback' as StageId
+
+function keyed(actor: Actor, scope: StageId, { key }: CommitWish): Pick<ApplyWish, 'key'> {
+  return key === undefined ? {} : { key: { ...key, scope, token: actor.id } }
 }
 
 interface ApplyWish {
   readonly message: string
   readonly publisher: string
   readonly stage?: Stage
-  readonly key?: { readonly token: string; readonly text: string; readonly bodyDigest: Digest }
+  readonly key?: NonNullable<CommitWish['key']> & { readonly token: string; readonly scope: StageId }
   readonly rollbackOf?: Gid
 }
