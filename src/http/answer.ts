@@ -126,6 +126,11 @@ export function stampAny(reply: FastifyReply): void {
   reply.header(HEADERS.generation, ANY_GENERATION).removeHeader(HEADERS.head)
 }
 
+/** What every answer from a view that the URL pins has, for a reader who needed no token: see `headersOfReading`. */
+export function headersOfPinned({ gid }: Pick<View, 'gid'>): string[] {
+  return [HEADERS.generation, gid, 'cache-control', PINNED_PUBLIC]
+}
+
 /** The headers of bytes that are asked for by their digest. */
 export function headersOfBlob(isPrivate: boolean): string[] {
   return [HEADERS.generation, ANY_GENERATION, 'cache-control', cacheControlOfBlob(isPrivate)]

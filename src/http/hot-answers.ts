@@ -66,7 +66,7 @@ function sizeOf({ headers, bytes }: HotAnswer, url: string): number {
 }
 
 /** Whether nothing in the headers asks for more than the bytes. */
-function isPlain(headers: IncomingHttpHeaders): boolean {
+export function isPlain(headers: IncomingHttpHeaders): boolean {
   return (
     headers.range === undefined &&
     headers['if-none-match'] === undefined &&

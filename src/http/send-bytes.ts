@@ -12,7 +12,7 @@ import { after, type Soon } from '../model/soon.ts'
 import { etagOf } from './answer.ts'
 import { type ByteRange, isUnmodified, rangeOf } from './conditional.ts'
 import type { HotAnswers } from './hot-answers.ts'
-import { pumpRaw } from './pump.ts'
+import { pumpRaw, type Start } from './pump.ts'
 
 /** A blob as it goes out. */
 export interface Outgoing {
@@ -32,48 +32,69 @@ export function sendBytes(
   reply: FastifyReply,
   outgoing: Outgoing,
 ): Soon<FastifyReply> {
-  const etag = etagOf(outgoing.digest)
-  if (!isUnmodified(request.headers['if-none-match'], etag))
-    return after(outgoing.open(), (blob) => sendBlob(request, reply, { ...outgoing, etag, blob }))
+  const ifNoneMatch = request.headers['if-none-match']
+  if (ifNoneMatch === undefined || !isUnmodified(ifNoneMatch, etagOf(outgoing.digest)))
+    return after(outgoing.open(), (blob) => sendBlob(request, reply, outgoing, blob))
   reply.hijack()
-  reply.raw.writeHead(304, [...outgoing.headers, 'etag', etag]).end()
+  reply.raw.writeHead(304, [...outgoing.headers, 'etag', etagOf(outgoing.digest)]).end()
   return reply
 }
 
-interface Opened extends Outgoing {
-  readonly etag: string
-  readonly blob: Blob
+/** All headers of an answer with so many of its bytes, names and values in turn. */
+export function headersOfBytes(
+  { digest, headers, mediaType }: Pick<Outgoing, 'digest' | 'headers' | 'mediaType'>,
+  size: number,
+): string[] {
+  // Written out, for this is made for every small answer.
+  return [
+    ...headers,
+    'etag',
+    etagOf(digest),
+    'content-type',
+    mediaType,
+    'accept-ranges',
+    'bytes',
+    'repr-digest',
+    reprDigestOf(digest),
+    'x-content-type-options',
+    'nosniff',
+    'content-length',
+    String(size),
+  ]
 }
 
-function sendBlob(request: FastifyRequest, reply: FastifyReply, opened: Opened): Soon<FastifyReply> {
-  const { etag, blob } = opened
-  const isHead = request.method === 'HEAD'
-  const range = askedRange(request, etag, blob)
-  const { start, end } = range ?? { start: 0, end: blob.size }
-  const list = headersOfBytes(opened, range)
-  const status = range === undefined ? 200 : 206
-  if (!isHead && blob.bytes === undefined)
-    return pumpRaw(reply, { status, headers: list }, blob.read(start, end))
-  const bytes = blob.bytes?.subarray(start, end)
+function sendBlob(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  outgoing: Outgoing,
+  blob: Blob,
+): Soon<FastifyReply> {
+  const range = askedRange(request, outgoing.digest, blob)
+  const start = startOf(outgoing, blob, range)
+  if (request.method === 'HEAD') return sendSmall(reply, start)
+  if (blob.bytes === undefined) return pumpRaw(reply, start, blob.read(range?.start, range?.end))
+  if (range !== undefined) return sendSmall(reply, start, blob.bytes.subarray(range.start, range.end))
+  outgoing.hot?.keep(request.raw, start.headers, blob.bytes)
+  return sendSmall(reply, start, blob.bytes)
+}
+
+function startOf(outgoing: Outgoing, { size }: Blob, range: ByteRange | undefined): Start {
+  if (range === undefined) return { status: 200, headers: headersOfBytes(outgoing, size) }
+  const { start, end } = range
+  const headers = headersOfBytes(outgoing, end - start)
+  headers.push('content-range', `bytes ${start}-${end - 1}/${size}`)
+  return { status: 206, headers }
+}
+
+function sendSmall(reply: FastifyReply, { status, headers }: Start, bytes?: Uint8Array): FastifyReply {
   reply.hijack()
-  reply.raw.writeHead(status, list)
-  reply.raw.end(isHead ? undefined : bytes)
-  if (status === 200 && bytes !== undefined) opened.hot?.keep(request.raw, list, bytes)
+  reply.raw.writeHead(status, headers as string[])
+  reply.raw.end(bytes)
   return reply
 }
 
-function headersOfBytes(opened: Opened, range: ByteRange | undefined): string[] {
-  const { digest, headers, mediaType, etag, blob } = opened
-  const { start, end } = range ?? { start: 0, end: blob.size }
-  const list = [...headers, 'etag', etag, 'content-type', mediaType, 'accept-ranges', 'bytes']
-  list.push('repr-digest', reprDigestOf(digest), 'x-content-type-options', 'nosniff')
-  list.push('content-length', String(end - start))
-  if (range !== undefined) list.push('content-range', `bytes ${start}-${end - 1}/${blob.size}`)
-  return list
-}
-
-function askedRange(request: FastifyRequest, etag: string, blob: Blob): ByteRange | undefined {
-  if (request.method !== 'GET') return undefined
+function askedRange(request: FastifyRequest, digest: Digest, blob: Blob): ByteRange | undefined {
   const { range, 'if-range': ifRange } = request.headers
-  return rangeOf(range, typeof ifRange === 'string' ? ifRange : undefined, etag, blob.size)
+  if (range === undefined || request.method !== 'GET') return undefined
+  return rangeOf(range, typeof ifRange === 'string' ? ifRange : undefined, etagOf(digest), blob.size)
 }

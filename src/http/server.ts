@@ -28,6 +28,7 @@ import { Guard } from './guard.ts'
 import { HotAnswers } from './hot-answers.ts'
 import type { Metrics } from './metrics.ts'
 import { demandOf } from './mounts.ts'
+import { PlainReads } from './plain-reads.ts'
 import { failureOf, problemOf } from './problem.ts'
 import { type Rate, RateLimit } from './rate-limit.ts'
 import { registerRoutes } from './register-routes.ts'
@@ -79,6 +80,8 @@ export async function buildServer(parts: FaceParts): Promise<Face> {
     byToken: new RateLimit(options.tokenRate, clock),
     byAddress: new RateLimit(options.addressRate, clock),
   })
+  const plain =
+    options.closedReads || options.accessLog ? undefined : new PlainReads({ ...depot, hot, metrics })
   const idle = new IdleSockets()
   const server = frame(parts, idle, (listener) => (request, response) => {
     idle.note(request, response)
@@ -91,7 +94,9 @@ export async function buildServer(parts: FaceParts): Promise<Face> {
     if (parts.isDraining()) response.shouldKeepAlive = false
     // A body that comes in a way nobody knows is refused wherever it goes.
     const isStrange = request.headers['transfer-encoding'] !== undefined
-    if (isStrange || !hot.answer(request, response)) listener(request, response)
+    const isAnswered =
+      !isStrange && (hot.answer(request, response) || plain?.answer(request, response) === true)
+    if (!isAnswered) listener(request, response)
   })
   await server.register(swagger, {
     exposeHeadRoutes: true,

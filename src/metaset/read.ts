@@ -51,13 +51,23 @@ export function entriesOfName(reader: NodeReader, tree: Tree, name: string): Asy
 
 /** The leaves in order; none of an empty tree. No leaf is read. */
 export async function* leaves(reader: NodeReader, tree: Tree): AsyncGenerator<Tree> {
+  for await (const run of runsOfLeaves(reader, tree)) yield* run
+}
+
+/** The same, as many at once as one inner node names: a whole catalog is a step for each of these. */
+export async function* runsOfLeaves(reader: NodeReader, tree: Tree): AsyncGenerator<readonly Tree[]> {
   if (tree.count === 0) return
+  if (tree.level === 1) {
+    yield [tree]
+    return
+  }
   const cursor = new Cursor(reader, tree)
-  await cursor.descend(1)
+  await cursor.descend(2)
   while (!cursor.ended) {
-    yield cursor.tree
+    const node = await rootOf(reader, cursor.tree)
+    yield Array.from({ length: node.length }, (_, at) => node.child(at))
     cursor.advance()
-    await cursor.descend(1)
+    await cursor.descend(2)
   }
 }
 

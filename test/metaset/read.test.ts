@@ -4,7 +4,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Key, type KeyRange, keyOf } from '../../src/metaset/key.ts'
-import { entries, entriesOfName, leaves, lookup } from '../../src/metaset/read.ts'
+import { entries, entriesOfName, leaves, lookup, runsOfLeaves } from '../../src/metaset/read.ts'
 import { EMPTY_TREE } from '../../src/metaset/tree.ts'
 import { all, entry, Forest, numbered, sorted } from './memory-nodes.ts'
 import { applied, editsOf, shapes, stepsOf } from './universe.ts'
@@ -101,6 +101,15 @@ describe('the leaves', () => {
       return node.bytes
     })
     expect(Buffer.concat(catalog).equals(Buffer.concat(sorted(model).map(({ line }) => line!)))).toBe(true)
+  })
+
+  it('come in runs, one for each of the nodes above them', async () => {
+    const forest = new Forest()
+    const tree = await forest.plant(new Map(numbered(50_000)))
+    const runs = await all(runsOfLeaves(forest.nodes, tree))
+    expect(runs.flat()).toEqual(await all(leaves(forest.nodes, tree)))
+    expect(runs.length).toBeGreaterThan(1)
+    expect(runs.length).toBeLessThan(runs.flat().length / 10)
   })
 
   it('of one leaf is itself, and of nothing are none', async () => {

@@ -11,7 +11,7 @@ import { failure } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
 import type { Manifest, ManifestFile } from '../../model/manifest.ts'
 import { slices } from '../../model/slice.ts'
-import type { Soon } from '../../model/soon.ts'
+import { after, type Soon } from '../../model/soon.ts'
 import type { Clock } from '../../model/world.ts'
 import type { Blob, Derived, Pool } from '../../pool/pool.ts'
 import { type Examine, type ExaminedManifest, PARSED_MANIFEST_BYTES, rowsIn } from './examine.ts'
@@ -46,14 +46,13 @@ export class FileIndex {
     return parsed === undefined ? this.#findUnparsed(manifest, path) : parsed.get(path)
   }
 
-  async #findUnparsed(manifest: Digest, path: string): Promise<ManifestFile | undefined> {
-    if (this.#derived.get(markOf(manifest)) === undefined) {
-      const blob = await this.#pool.open(manifest)
+  #findUnparsed(manifest: Digest, path: string): Soon<ManifestFile | undefined> {
+    if (this.#derived.get(markOf(manifest)) !== undefined) return this.#look(manifest, path)
+    return after(this.#pool.open(manifest), (blob) => {
       if (blob === undefined) throw failure('blob-unavailable', { digest: manifest })
-      if (blob.size <= PARSED_MANIFEST_BYTES) return (await this.#parse(blob)).get(path)
-      await this.#build(blob)
-    }
-    return this.#look(manifest, path)
+      if (blob.size <= PARSED_MANIFEST_BYTES) return after(this.#parse(blob), (files) => files.get(path))
+      return after(this.#build(blob), () => this.#look(manifest, path))
+    })
   }
 
   /** Keeps the rows of a large manifest, so that its first reader need not make them. */
@@ -81,11 +80,13 @@ export class FileIndex {
     return row && (JSON.parse(Buffer.from(row).toString()) as ManifestFile)
   }
 
-  async #parse(blob: Blob): Promise<Files> {
-    const { files } = JSON.parse((await wholeOf(blob)).toString()) as Manifest
-    const byPath = new Map(files.map((file) => [file.path as string, file]))
-    this.#parsed.set(blob.digest, byPath, { size: blob.size * PARSED_FACTOR })
-    return byPath
+  #parse(blob: Blob): Soon<Files> {
+    return after(wholeOf(blob), (whole) => {
+      const { files } = JSON.parse(whole.toString()) as Manifest
+      const byPath = new Map(files.map((file) => [file.path as string, file]))
+      this.#parsed.set(blob.digest, byPath, { size: blob.size * PARSED_FACTOR })
+      return byPath
+    })
   }
 
   /** One reader makes the rows; the others wait for them. */

@@ -5,17 +5,20 @@
 import { LRUCache } from 'lru-cache'
 import { type NodeReader, TreeNode } from '../../metaset/node.ts'
 import type { Digest } from '../../model/digest.ts'
+import { failure } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
 import type { Nodes } from '../../pool/pool.ts'
+import { decodeSegment } from '../../pool/segment.ts'
 
 /** What a decoded node costs beside its bytes, roughly. */
 const OVERHEAD_BYTES = 2048
 
+/** Always answers at once: the disk is mapped, and a node takes less time to inflate than a thread to wake up. */
 export class NodeCache implements NodeReader {
-  readonly #nodes: Pick<Nodes, 'read'>
+  readonly #nodes: Pick<Nodes, 'segment'>
   readonly #decoded: LRUCache<Digest, TreeNode>
 
-  constructor(nodes: Pick<Nodes, 'read'>, maximumBytes: number = LIMITS.nodeCacheBytes) {
+  constructor(nodes: Pick<Nodes, 'segment'>, maximumBytes: number = LIMITS.nodeCacheBytes) {
     this.#nodes = nodes
     this.#decoded = new LRUCache({
       maxSize: maximumBytes,
@@ -23,12 +26,17 @@ export class NodeCache implements NodeReader {
     })
   }
 
-  node(digest: Digest, level: number): TreeNode | Promise<TreeNode> {
+  /** Fails with `blob-unavailable` or `blob-corrupt`. */
+  node(digest: Digest, level: number): TreeNode {
     return this.#decoded.get(digest) ?? this.#load(digest, level)
   }
 
-  async #load(digest: Digest, level: number): Promise<TreeNode> {
-    const node = new TreeNode(await this.#nodes.read(digest), level)
+  #load(digest: Digest, level: number): TreeNode {
+    const segment = this.#nodes.segment(digest)
+    if (segment === undefined) throw failure('blob-unavailable', { digest })
+    const plain = decodeSegment(segment)
+    if (typeof plain === 'string') throw failure('blob-corrupt', { digest, reason: plain })
+    const node = new TreeNode(plain, level)
     this.#decoded.set(digest, node)
     return node
   }

@@ -8,6 +8,7 @@ import { type Channel, channelIn, type Metaset } from '../../metaset/metaset.ts'
 import type { NodeReader } from '../../metaset/node.ts'
 import { entriesOfName, lookup } from '../../metaset/read.ts'
 import { decodeRelease, type Release } from '../../metaset/release.ts'
+import { type Digest, isDigest } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
 import type { Gid } from '../../model/generation.ts'
 import type { ManifestFile } from '../../model/manifest.ts'
@@ -65,12 +66,12 @@ export class View {
 
   /** The line of the catalog, at once when it is at hand. Fails with `not-found`. */
   release(wish: Wish): Soon<Release> {
-    const { releases } = this.channel(wish.channel)
-    return after(lookup(this.#sources.nodes, releases, keyOf(wish.name, wish.version)), (line) => {
-      if (line !== undefined) return decodeRelease(line)
-      const what = `release ${clip(wish.name)} ${clip(wish.version)} in channel ${wish.channel}`
-      throw failure('not-found', { what })
-    })
+    return after(this.#line(wish), decodeRelease)
+  }
+
+  /** Its manifest alone, for which the line is not parsed. Fails with `not-found`. */
+  manifest(wish: Wish): Soon<Digest> {
+    return after(this.#line(wish), manifestIn)
   }
 
   /** Every version of one name, in the order of the tree. */
@@ -81,11 +82,30 @@ export class View {
 
   /** At once when it is at hand. Fails with `not-found`. */
   file(wish: Wish, path: string): Soon<ManifestFile> {
-    const found = after(this.release(wish), ({ manifest }) => this.#sources.files.find(manifest, path))
+    const found = after(this.manifest(wish), (manifest) => this.#sources.files.find(manifest, path))
     return after(found, (file) => {
       if (file !== undefined) return file
       const what = `file ${clip(path)} in ${wish.name} ${wish.version} of channel ${wish.channel}`
       throw failure('not-found', { what })
     })
   }
+
+  #line(wish: Wish): Soon<Buffer> {
+    const { releases } = this.channel(wish.channel)
+    return after(lookup(this.#sources.nodes, releases, keyOf(wish.name, wish.version)), (line) => {
+      if (line !== undefined) return line
+      const what = `release ${clip(wish.name)} ${clip(wish.version)} in channel ${wish.channel}`
+      throw failure('not-found', { what })
+    })
+  }
+}
+
+/** `sha256:` and 64 digits. */
+const DIGEST_TEXT_BYTES = 71
+/** Canonical JSON has its members in order, and no member of a release comes before this one. */
+const MANIFEST_AT = '{"manifest":"'.length
+
+function manifestIn(line: Buffer): Digest {
+  const digest = line.toString('latin1', MANIFEST_AT, MANIFEST_AT + DIGEST_TEXT_BYTES)
+  return isDigest(digest) ? digest : decodeRelease(line).manifest
 }

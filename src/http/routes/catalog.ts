@@ -10,6 +10,7 @@ import type { View } from '../../depot/read/view.ts'
 import { digestOf } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
 import { parseGid } from '../../model/generation.ts'
+import { slices } from '../../model/slice.ts'
 import { MEDIA } from '../../wire/headers.ts'
 import { type Reading, stampChanging } from '../answer.ts'
 import { acceptsGzip } from '../conditional.ts'
@@ -57,7 +58,7 @@ async function sendCatalog(
   if (form === 'gzip') reply.header('content-encoding', 'gzip')
   else reply.header('content-length', tree.bytes)
   if (request.method === 'HEAD') return reply.send()
-  const sources = { reader: parts.reader, nodes: parts.nodes }
+  const sources = { reader: parts.reader, nodes: parts.nodes, slices: slices(parts.clock) }
   return pump(reply, form === 'gzip' ? gzippedCatalog(sources, tree) : plainCatalog(sources, tree))
 }
 

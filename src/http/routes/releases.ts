@@ -71,7 +71,7 @@ export function releaseRoutes(
     schema: { summary: 'A manifest', tags: ['read'], produces: [MEDIA.json] },
     handler: (request, reply) =>
       after(readingOf(request, reply), (reading) =>
-        after(reading.view.release(request.params), ({ manifest }) => {
+        after(reading.view.manifest(request.params), (manifest) => {
           const headers = headersOfReading(request, reading)
           return sendBytes(request, reply, {
             digest: manifest,
