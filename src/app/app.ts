@@ -59,7 +59,7 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
   opened.defer(async () => await examiner.close())
   const stageIdleMs = config.stageIdleMinutes * MINUTE_MS
   const { examine } = examiner
-  const depot = await openDepot({ ...store, ledger, examine, clock, random, stageIdleMs })
+  const depot = await openDepot({ ...store, ledger, examine, clock, random, log, stageIdleMs })
   opened.defer(async () => await depot.close())
   await ensureAdminToken(config.data, depot.access)
   await depot.stages.dropUploads()

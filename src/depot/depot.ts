@@ -4,7 +4,7 @@
  */
 import type { Ledger } from '../ledger/ledger.ts'
 import type { NodeReader } from '../metaset/node.ts'
-import type { Clock, Random } from '../model/world.ts'
+import type { Clock, Log, Random } from '../model/world.ts'
 import type { Derived, Incoming, Nodes, Pool, Room } from '../pool/pool.ts'
 import { Access } from './access.ts'
 import { begin } from './begin.ts'
@@ -31,6 +31,7 @@ export interface DepotParts {
   readonly examine: Examine
   readonly clock: Clock
   readonly random: Random
+  readonly log: Pick<Log, 'warn'>
   readonly stageIdleMs: number
 }
 
@@ -54,13 +55,13 @@ export interface Depot {
 
 /** The engine over opened stores; a depot that is new gets its generation 0. */
 export async function openDepot(parts: DepotParts): Promise<Depot> {
-  const { pool, reserve, nodes, incoming, derived, room, ledger, examine, clock, random } = parts
+  const { pool, reserve, nodes, incoming, derived, room, ledger, examine, clock, random, log } = parts
   const head = new Head(await begin({ ledger, pool, clock, random }))
   const reader = new NodeCache(nodes)
   const files = new FileIndex(pool, derived, examine, clock)
   const views = new Views(pool, { nodes: reader, files })
   await views.of(head.now())
-  const drafts = new Drafts({ ledger, reader, nodes, views, head, clock })
+  const drafts = new Drafts({ ledger, reader, nodes, views, head, clock, log })
   const access = new Access(ledger.tokens, clock, random)
   return {
     head,

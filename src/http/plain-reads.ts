@@ -11,7 +11,6 @@ import type { Depot } from '../depot/depot.ts'
 import { resolveGeneration } from '../depot/freshness.ts'
 import type { View, Wish } from '../depot/read/view.ts'
 import type { Digest } from '../model/digest.ts'
-import { isFailure } from '../model/errors.ts'
 import { parseGid } from '../model/generation.ts'
 import type { Soon } from '../model/soon.ts'
 import { MEDIA } from '../wire/headers.ts'
@@ -71,9 +70,10 @@ export class PlainReads {
       response.end(blob.bytes)
       this.#parts.hot.keep(request, list, blob.bytes)
       return true
-    } catch (error) {
-      if (isFailure(error)) return false
-      throw error
+    } catch {
+      // Whatever it is, the long way meets it as well and tells of it; here nobody would catch it.
+      if (response.headersSent) response.destroy()
+      return response.headersSent
     }
   }
 

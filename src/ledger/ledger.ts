@@ -156,11 +156,15 @@ export interface IdempotencyRecord {
   readonly key: string
   readonly bodyDigest: Digest
   readonly gid: Gid
+  /** False when there was nothing to do, and `gid` was the head already. */
+  readonly changed: boolean
   readonly atMs: number
 }
 
 export interface Outcomes {
   recall(token: string, stage: StageId, key: string): IdempotencyRecord | undefined
+  /** Keeps the outcome of what neither flips nor ends a stage, and so is kept by nothing else. */
+  remember(record: IdempotencyRecord): Promise<void>
   /**
    * Drops what is older than `beforeMs`, ended stages too, at most `limit` records, and tells how many it dropped.
    */

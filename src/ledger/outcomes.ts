@@ -24,6 +24,10 @@ export class LmdbOutcomes implements Outcomes {
     return value && (JSON.parse(value.toString()) as IdempotencyRecord)
   }
 
+  async remember(record: IdempotencyRecord): Promise<void> {
+    await this.#store.write(this.rowsOf(record))
+  }
+
   async forget(beforeMs: number, limit: number): Promise<number> {
     const { ages, outcomes, ended } = this.#tables
     const keys = [...ages.getKeys({ end: timeKey(beforeMs), limit })]

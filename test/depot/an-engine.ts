@@ -47,12 +47,14 @@ export async function engine({ folder, clock = stillClock(), wrap }: EngineOptio
   const own = folder === undefined ? await temporaryFolder() : undefined
   const path = folder ?? own?.path ?? ''
   const store = await openDiskStore(path, { clock, random: realRandom })
-  const ledger = await openLedger(path, { clock, log: { warn: () => undefined }, room: store.room })
+  const log = { warn: () => undefined }
+  const ledger = await openLedger(path, { clock, log, room: store.room })
   const examiner = openExaminer(formatOf('semver'))
   const { pool, reserve, nodes, incoming, derived, room } = store
   const stores = { pool, reserve, nodes, incoming, derived, room, ledger }
   const wrapped = wrap?.(stores) ?? stores
-  const parts = { ...wrapped, examine: examiner.examine, clock, random: realRandom, stageIdleMs: IDLE_MS }
+  const { examine } = examiner
+  const parts = { ...wrapped, examine, clock, random: realRandom, log, stageIdleMs: IDLE_MS }
   let opened: Depot | undefined
   const close = async (): Promise<void> => {
     await opened?.close()

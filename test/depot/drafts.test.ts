@@ -3,7 +3,8 @@
  * all rows at once, its nodes are durable when it says so, and nothing else was written for it.
  */
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { Budget, DraftNodes } from '../../src/depot/commit/draft-nodes.ts'
 import { Drafts, type DraftsParts } from '../../src/depot/commit/drafts.ts'
 import { encodeChange } from '../../src/depot/stage/change.ts'
 import type { ChangeRow, Stage } from '../../src/ledger/ledger.ts'
@@ -17,7 +18,7 @@ import { type Digest, digestOf } from '../../src/model/digest.ts'
 import { DepotError } from '../../src/model/errors.ts'
 import type { ReleaseName } from '../../src/model/name.ts'
 import type { Version } from '../../src/model/version.ts'
-import type { Nodes, PackedNode } from '../../src/pool/pool.ts'
+import type { Nodes, PackedNode, PlainNode } from '../../src/pool/pool.ts'
 import { commit, type Engine, engine, open } from './an-engine.ts'
 
 const NAMES = 3_000
@@ -71,10 +72,14 @@ async function othersCommit(rows: readonly ChangeRow[]): Promise<void> {
   await commit(at, at.admin, stage)
 }
 
-function draftsOver(nodes: DraftsParts['nodes'] = at.depot.nodes): Drafts {
-  const { ledger, reader, views, head, clock } = at.depot
-  return new Drafts({ ledger, reader, nodes, views, head, clock })
+function draftsOver(more: Partial<DraftsParts> = {}): Drafts {
+  const { ledger, reader, nodes, views, head, clock } = at.depot
+  const log = { warn: (fields: object) => told.push(fields) }
+  return new Drafts({ ledger, reader, nodes, views, head, clock, log, ...more })
 }
+
+/** What the log was told; nothing is to be told. */
+const told: object[] = []
 
 /** The metaset, or the conflicts in order. */
 async function resultOf(planning: Promise<{ readonly metaset: Metaset }>): Promise<unknown> {
@@ -186,7 +191,7 @@ describe('a plan that was kept', () => {
 
   it('writes the nodes that it needs, and few that it does not', async () => {
     const written: PackedNode[] = []
-    const drafts = draftsOver(watched(at.depot.nodes, { written }))
+    const drafts = draftsOver({ nodes: watched(at.depot.nodes, { written }) })
     const stage = await open(at, at.admin)
     const changes = drafts.watching(at.stores.ledger.changes)
     // Each batch goes everywhere in the tree, so that what was planned for it is soon of no use.
@@ -206,7 +211,7 @@ describe('a plan that was kept', () => {
 
   it('is made ahead, so that the commit finds little to do', async () => {
     const packed: Digest[] = []
-    const drafts = draftsOver(watched(at.depot.nodes, { packed }))
+    const drafts = draftsOver({ nodes: watched(at.depot.nodes, { packed }) })
     const stage = await open(at, at.admin)
     const changes = drafts.watching(at.stores.ledger.changes)
     for (let name = 0; name < 600; name += 1) {
@@ -222,10 +227,9 @@ describe('a plan that was kept', () => {
   })
 
   it('goes to the disk when plans hold too much in memory, and is the same', async () => {
-    const { ledger, reader, views, head, clock, nodes } = at.depot
     const stage = await open(at, at.admin)
-    const drafts = new Drafts({ ledger, reader, nodes, views, head, clock, budgetBytes: 5_000 })
-    const changes = drafts.watching(ledger.changes)
+    const drafts = draftsOver({ budgetBytes: 5_000 })
+    const changes = drafts.watching(at.stores.ledger.changes)
     for (let batch = 0; batch < 5; batch += 1) {
       await changes.write(
         stage.id,
@@ -238,6 +242,86 @@ describe('a plan that was kept', () => {
     await digestsOnDisk(metaset)
     await drafts.close()
   })
+})
+
+describe('a plan that is dropped for want of room', () => {
+  it('while somebody waits for it, misses no row that comes after', async () => {
+    const blocked = Promise.withResolvers<void>()
+    const nodes: DraftsParts['nodes'] = {
+      pack: async (plain) => {
+        await blocked.promise
+        return await at.depot.nodes.pack(plain)
+      },
+      keep: async (some, purpose) => await at.depot.nodes.keep(some, purpose),
+    }
+    const drafts = draftsOver({ nodes, most: 1 })
+    const changes = drafts.watching(at.stores.ledger.changes)
+    const [stage, other] = [await open(at, at.admin), await open(at, at.admin)]
+    await changes.write(
+      stage.id,
+      Array.from({ length: 100 }, (_, name) => put('eight', name, 0)),
+    )
+    // It is being planned ahead, and cannot go on; the commit waits behind that.
+    const planned = drafts.plan(stage, 'commit')
+    await changes.write(other.id, [put('nine', 0, 0)])
+    await changes.write(stage.id, [put('eight', 1_000, 0)])
+    blocked.resolve()
+    const { metaset, edition } = await planned
+    expect(edition).toBe(at.stores.ledger.stages.get(stage.id)?.edition)
+    expect(metaset).toEqual((await draftsOver().plan(stage, 'upload')).metaset)
+    await drafts.close()
+  })
+})
+
+describe('the nodes of a plan', () => {
+  it('take from the reserve only for a commit, also when there are too many to hold', async () => {
+    const purposes: string[] = []
+    const nodes: DraftsParts['nodes'] = {
+      pack: async (plain) => await at.depot.nodes.pack(plain),
+      keep: async (some, purpose) => {
+        purposes.push(purpose)
+        await at.depot.nodes.keep(some, purpose)
+      },
+    }
+    const drafts = draftsOver({ nodes, budgetBytes: 1_000 })
+    const stage = await open(at, at.admin)
+    const changes = drafts.watching(at.stores.ledger.changes)
+    await changes.write(
+      stage.id,
+      Array.from({ length: 500 }, (_, name) => put('ten', name, 0)),
+    )
+    await drafts.idle()
+    await changes.write(stage.id, [put('ten', 1_000, 0)])
+    await drafts.plan(stage, 'upload')
+    expect(new Set(purposes)).toEqual(new Set(['upload']))
+    await changes.write(stage.id, [put('ten', 1_001, 0)])
+    await drafts.plan(stage, 'commit')
+    expect(purposes.at(-1)).toBe('commit')
+    await drafts.close()
+  })
+
+  it('are all given back when a plan fails in the middle', async () => {
+    const budget = new Budget(1_000_000_000)
+    const { reader, clock } = at.depot
+    const failing = new DraftNodes({
+      budget,
+      reader,
+      clock,
+      nodes: {
+        pack: async (plain) => await at.depot.nodes.pack(plain),
+        keep: async () => await Promise.reject(new Error('the disk is gone')),
+      },
+    })
+    const plain = (text: string): PlainNode => ({ digest: digestOf(text), bytes: Buffer.from(text) })
+    const adding = [failing.add([plain('a')], 'upload'), failing.add([plain('b')], 'upload')]
+    await failing.clear()
+    await Promise.all(adding)
+    expect(budget.used).toBe(0)
+  })
+})
+
+afterEach(() => {
+  expect(told).toEqual([])
 })
 
 /** The same nodes; what is packed and what is written is told. */

@@ -202,6 +202,15 @@ describe('a rollback', () => {
     expect(await commits.rollback(at.admin, second!, {})).toEqual({ generation: fourth, changed: false })
   })
 
+  it('that had nothing to do is remembered as well, and undoes no later commit', async () => {
+    const key = { text: 'key', bodyDigest: digestOf('body') }
+    const { commits } = at.depot
+    const answer = await commits.rollback(at.admin, third!, { key })
+    const fourth = await published(at, { version: '3.0.0' })
+    expect(await commits.rollback(at.admin, third!, { key })).toEqual(answer)
+    expect([answer, at.depot.head.now()]).toEqual([{ generation: third, changed: false }, fourth])
+  })
+
   it('that is sent again gets the same answer, whatever was committed meanwhile', async () => {
     const key = { text: 'key', bodyDigest: digestOf('body') }
     const { commits } = at.depot

@@ -4,10 +4,13 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { Ledger } from '../../src/ledger/ledger.ts'
+import type { Pool } from '../../src/pool/pool.ts'
 import {
+  actorWith,
   commit,
   type Engine,
   engine,
+  manifestOf,
   offered,
   open,
   outcomeOf,
@@ -133,5 +136,45 @@ describe('many who add to one stage while it is committed again and again', () =
     const there = new Set(await offered(at))
     expect(acknowledged.filter((release) => !there.has(release))).toEqual([])
     expect(acknowledged.length + refused).toBeGreaterThan(15)
+  })
+})
+
+describe('a release that a member stages while its stage is committed', () => {
+  /** Something happens while the commit looks at the blobs of its stage for the first time. */
+  async function lateEngine(before: { act: () => Promise<unknown> }): Promise<Engine> {
+    return await engine({
+      wrap: (stores) => {
+        const absent: Pool['absent'] = async (blobs) => {
+          const { act } = before
+          before.act = nothing
+          await act()
+          return await stores.pool.absent(blobs)
+        }
+        return { ...stores, pool: standIn(stores.pool, { absent }) }
+      },
+    })
+  }
+
+  it('is not committed without its blobs', async () => {
+    const before: { act: () => Promise<unknown> } = { act: nothing }
+    await using at = await lateEngine(before)
+    const stage = await open(at, at.admin)
+    await stageRelease(at, at.admin, stage, { version: '1.0.0' })
+    const { text } = manifestOf({ version: '2.0.0', files: { 'b.txt': 'absent' } })
+    const wish = { channel: 'stable', name: 'hello', version: '2.0.0' }
+    before.act = async () => await at.depot.releases.put(at.admin, stage, wish, text)
+    expect(await outcomeOf(commit(at, at.admin, stage))).toBe('blob-missing')
+    expect(at.depot.head.now().record.number).toBe(0)
+  })
+
+  it('is not committed by somebody who may not publish there', async () => {
+    const before: { act: () => Promise<unknown> } = { act: nothing }
+    await using at = await lateEngine(before)
+    const owner = await actorWith(at, 'publish:stable')
+    const stage = await open(at, owner, { members: [at.admin.id] })
+    await stageRelease(at, owner, stage, { version: '1.0.0' })
+    before.act = async () => await stageRelease(at, at.admin, stage, { channel: 'secret' })
+    expect(await outcomeOf(commit(at, owner, stage))).toBe('forbidden')
+    expect(at.depot.head.now().record.number).toBe(0)
   })
 })

@@ -21,6 +21,7 @@ for (let at = 0; ; at += 1) {
     key: 'key',
     bodyDigest: digestOf(id),
     gid: flip.gid,
+    changed: true,
     atMs: FIRST_MS,
   }
   const { gid } = await ledger.generations.flip({ ...flip, idempotency: key })

@@ -208,6 +208,7 @@ function outcome(key: string, gid: Gid): IdempotencyRecord {
     key,
     bodyDigest: digestOf(key),
     gid,
+    changed: true,
     atMs: FIRST_MS,
   }
 }

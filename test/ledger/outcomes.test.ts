@@ -61,7 +61,7 @@ async function committed(
   const id = await openStage(ledger, stage)
   const flip = flipAfter(ledger.generations.head(), { stage: { id, edition: 0 } })
   const bodyDigest = digestOf(key)
-  const idempotency = { token: 'token-1', stage: id, key, bodyDigest, gid: flip.gid, atMs }
+  const idempotency = { token: 'token-1', stage: id, key, bodyDigest, gid: flip.gid, changed: true, atMs }
   await ledger.generations.flip({ ...flip, idempotency })
   return idempotency
 }

@@ -106,6 +106,7 @@ it.for(STAGING)(
       key: 'k',
       bodyDigest: digestOf('{}'),
       gid: head.gid,
+      changed: true,
       atMs: FIRST_MS,
     }
     const next = await ledger.generations.flip(

@@ -68,6 +68,7 @@ describe('a stage', () => {
       key: 'key',
       bodyDigest: digestOf('body'),
       gid,
+      changed: true,
       atMs: FIRST_MS,
     }
     await ledger.stages.close(id, 'committed', { committed: gid, idempotency: outcome })

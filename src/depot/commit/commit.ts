@@ -70,17 +70,18 @@ export class Commits {
     if (wish.message !== undefined) demandText(wish.message, 'the message')
     const again = this.#repeated(actor, stage, wish)
     if (again !== undefined) return again
-    this.#demandScopes(actor, stage)
-    await demandBlobs(this.#parts, stage)
-    const planned = wish.onlyOn === undefined ? await this.#parts.drafts.plan(stage, 'commit') : undefined
+    this.#demandHead(wish.onlyOn)
+    await this.#demandCommittable(actor, stage)
+    const planned = await this.#parts.drafts.plan(stage, 'commit')
     return await this.#turns.take(async () => {
       const current = this.#parts.ledger.stages.get(stage.id) ?? stage
       const earlier = this.#repeated(actor, current, wish)
       if (earlier !== undefined) return earlier
       if (current.state !== 'open') throw failure('stage-expired', { stage: stage.id, state: current.state })
       this.#demandHead(wish.onlyOn)
-      const isFresh = planned?.on.gid === this.#parts.head.now().gid && planned.edition === current.edition
-      if (!isFresh) await demandBlobs(this.#parts, current)
+      // Somebody may have added to it since it was looked at, and be allowed to do more than who commits.
+      if (current.edition !== stage.edition) await this.#demandCommittable(actor, current)
+      const isFresh = planned.on.gid === this.#parts.head.now().gid && planned.edition === current.edition
       const { metaset } = isFresh ? planned : await this.#parts.drafts.plan(current, 'commit')
       return await this.#apply(metaset, {
         message: wish.message ?? current.message,
@@ -107,7 +108,7 @@ export class Commits {
     const target = await this.#parts.views.of(to)
     return await this.#turns.take(async () => {
       const earlier = this.#recalled(actor, ROLLBACKS, wish)
-      if (earlier !== undefined) return { generation: earlier, changed: true }
+      if (earlier !== undefined) return earlier
       this.#demandHead(wish.onlyOn)
       const head = this.#parts.head.now()
       const current = await this.#parts.views.of(head)
@@ -120,14 +121,17 @@ export class Commits {
     })
   }
 
-  /** Whoever commits may do all that the stage does, whoever of its members staged it. Fails with `forbidden`. */
-  #demandScopes(actor: Actor, stage: Stage): void {
+  /**
+   * Whoever commits may do all that the stage does, whoever of its members staged it, and every blob is there. Fails
+   * with `forbidden`, `blob-missing` or `manifest-invalid`.
+   */
+  async #demandCommittable(actor: Actor, stage: Stage): Promise<void> {
     for (const channel of channelsOf(this.#parts.ledger.changes, stage.id)) {
       const isSetUp = channelChangeOf(this.#parts.ledger.changes, stage.id, channel) !== undefined
       demand(actor, isSetUp ? 'admin' : `publish:${channel}`)
     }
+    await demandBlobs(this.#parts, stage)
   }
-
   #demandHead(expected: Gid | undefined): void {
     const { gid } = this.#parts.head.now()
     if (expected !== undefined && expected !== gid)
@@ -136,19 +140,21 @@ export class Commits {
 
   /** The outcome of a request that was carried out before. */
   #repeated(actor: Actor, stage: Stage, wish: CommitWish): Outcome | undefined {
-    const { generations } = this.#parts.ledger
     const recalled = this.#recalled(actor, stage.id, wish)
-    const generation = recalled ?? (stage.committed && generations.get(stage.committed))
+    if (recalled !== undefined || stage.committed === undefined) return recalled
+    const generation = this.#parts.ledger.generations.get(stage.committed)
     return generation && { generation, changed: stage.base !== generation.gid }
   }
 
   /** What the request with this key became. Fails with `idempotency-mismatch` when it was another one. */
-  #recalled(actor: Actor, scope: StageId, { key }: CommitWish): Generation | undefined {
+  #recalled(actor: Actor, scope: StageId, { key }: CommitWish): Outcome | undefined {
+    if (key === undefined) return undefined
     const { outcomes, generations } = this.#parts.ledger
-    const record = key && outcomes.recall(actor.id, scope, key.text)
-    if (key !== undefined && record !== undefined && record.bodyDigest !== key.bodyDigest)
+    const record = outcomes.recall(actor.id, scope, key.text)
+    if (record !== undefined && record.bodyDigest !== key.bodyDigest)
       throw failure('idempotency-mismatch', { key: key.text })
-    return record && generations.get(record.gid)
+    const generation = record && generations.get(record.gid)
+    return generation && { generation, changed: record.changed }
   }
 
   async #apply(metaset: Metaset, wish: ApplyWish): Promise<Outcome> {
@@ -157,12 +163,7 @@ export class Commits {
     const bytes = encodeMetaset(metaset)
     const digest = digestOf(bytes)
     if (digest === parent.record.metaset) {
-      if (wish.stage !== undefined)
-        await ledger.stages.close(wish.stage.id, 'committed', {
-          committed: parent.gid,
-          edition: wish.stage.edition,
-          ...this.#outcomeOf(parent.gid, wish),
-        })
+      await this.#endUnchanged(parent, wish)
       return { generation: parent, changed: false }
     }
     await reserve.put(bytes, { digest })
@@ -172,6 +173,16 @@ export class Commits {
     head.move(generation)
     if (wish.stage !== undefined) drafts.drop(wish.stage.id)
     return { generation, changed: true }
+  }
+
+  async #endUnchanged({ gid }: Generation, wish: ApplyWish): Promise<void> {
+    const { outcomes, stages } = this.#parts.ledger
+    const outcome = this.#outcomeOf(gid, wish, false)
+    if (wish.stage !== undefined) {
+      const { id, edition } = wish.stage
+      await stages.close(id, 'committed', { committed: gid, edition, ...outcome })
+      this.#parts.drafts.drop(id)
+    } else if (outcome.idempotency !== undefined) await outcomes.remember(outcome.idempotency)
   }
 
   #flipOf(parent: Generation, metaset: Digest, wish: ApplyWish): Flip {
@@ -196,17 +207,16 @@ export class Commits {
       record,
       bytes,
       ...(stage === undefined ? {} : { stage: { id: stage.id, edition: stage.edition } }),
-      ...this.#outcomeOf(gid, wish),
+      ...this.#outcomeOf(gid, wish, true),
     }
   }
 
   /** What answers the same request when it comes again. */
-  #outcomeOf(gid: Gid, { key }: ApplyWish): Pick<Flip, 'idempotency'> {
+  #outcomeOf(gid: Gid, { key }: ApplyWish, changed: boolean): Pick<Flip, 'idempotency'> {
     if (key === undefined) return {}
     const { token, scope, text, bodyDigest } = key
-    return {
-      idempotency: { token, stage: scope, key: text, bodyDigest, gid, atMs: this.#parts.clock.now() },
-    }
+    const atMs = this.#parts.clock.now()
+    return { idempotency: { token, stage: scope, key: text, bodyDigest, gid, changed, atMs } }
   }
 }
 

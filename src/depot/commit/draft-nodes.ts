@@ -24,6 +24,10 @@ export class Budget {
     this.#most = most
   }
 
+  get used(): number {
+    return this.#used
+  }
+
   get isSpent(): boolean {
     return this.#used > this.#most
   }
@@ -72,8 +76,8 @@ export class DraftNodes implements NodeReader {
    * Takes new nodes. Several calls pack at the same time, but what they bring is held in their order: so nothing below
    * a node that is written is held for longer than the node. Fails with `disk-full` when nodes must be written already.
    */
-  async add(plain: readonly PlainNode[]): Promise<void> {
-    const adding = this.#hold(this.#adding, this.#parts.nodes.pack(plain))
+  async add(plain: readonly PlainNode[], purpose: Purpose): Promise<void> {
+    const adding = this.#hold(this.#adding, this.#parts.nodes.pack(plain), purpose)
     this.#adding = adding
     await adding
   }
@@ -94,13 +98,18 @@ export class DraftNodes implements NodeReader {
     await this.#write(old, 'upload')
   }
 
-  /** Forgets everything, also that something failed. */
-  clear(): void {
+  /** Forgets everything, also what is on its way, and that something failed. */
+  async clear(): Promise<void> {
+    await Promise.allSettled([this.#adding])
     for (const digest of this.#held.keys()) this.#drop(digest)
     this.#adding = Promise.resolve()
   }
 
-  async #hold(before: Promise<void>, packing: Promise<readonly PackedNode[]>): Promise<void> {
+  async #hold(
+    before: Promise<void>,
+    packing: Promise<readonly PackedNode[]>,
+    purpose: Purpose,
+  ): Promise<void> {
     const [nodes] = await Promise.all([packing, before])
     for (const { digest, segment } of nodes) {
       if (this.#held.has(digest)) continue
@@ -108,7 +117,7 @@ export class DraftNodes implements NodeReader {
       this.#parts.budget.take(sizeOf(segment))
     }
     // It cannot be told yet which of them will be needed.
-    if (this.#parts.budget.isSpent) await this.#write([...this.#held], 'commit')
+    if (this.#parts.budget.isSpent) await this.#write([...this.#held], purpose)
   }
 
   async #write(nodes: readonly (readonly [Digest, Held])[], purpose: Purpose): Promise<void> {

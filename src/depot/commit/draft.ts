@@ -2,6 +2,7 @@
  * The plan of one stage, kept while the stage is filled: made once from all rows, then brought up to date with the rows
  * that were touched and with what others have committed. What is planned here is true only by the flip (DESIGN §2).
  */
+import { strict as assert } from 'node:assert'
 import type { Ledger, Stage } from '../../ledger/ledger.ts'
 import type { Metaset } from '../../metaset/metaset.ts'
 import { failure, isFailure } from '../../model/errors.ts'
@@ -36,6 +37,17 @@ interface Made extends Plan {
   readonly head: Metaset
 }
 
+interface Making {
+  readonly touched: TouchedKeys
+  readonly purpose: Purpose
+}
+
+interface Applying {
+  readonly base: Metaset
+  readonly head: Metaset
+  readonly purpose: Purpose
+}
+
 export class Draft {
   readonly #parts: DraftParts
   readonly #stage: Stage
@@ -44,6 +56,8 @@ export class Draft {
   #made: Made | undefined
   /** Whether the nodes of what was made are durable. */
   #isKept = false
+  /** Whether nobody tells it of rows any more. */
+  #isDropped = false
   /** Settles when everything that came before has ended; never rejects. */
   #turn: Promise<void> = Promise.resolve()
 
@@ -69,15 +83,17 @@ export class Draft {
    */
   async plan(on: Generation, purpose?: Purpose): Promise<Plan> {
     return await this.#inTurn(async () => {
-      const { metaset, edition } = await this.#upToDate(on)
+      if (this.#isDropped) await this.#forget()
+      const { metaset, edition } = await this.#upToDate(on, purpose ?? 'upload')
       if (!this.#isKept) await this.#keep(metaset, purpose)
       return { metaset, edition, on }
     })
   }
 
-  /** Forgets what was planned. */
+  /** Forgets what was planned. Whoever waits for a plan still gets one, from all rows: nobody tells of them any more. */
   async drop(): Promise<void> {
-    await this.#inTurn(async () => this.#forget())
+    this.#isDropped = true
+    await this.#inTurn(async () => await this.#forget())
   }
 
   async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -86,7 +102,7 @@ export class Draft {
     return await result
   }
 
-  async #upToDate(on: Generation): Promise<Made> {
+  async #upToDate(on: Generation, purpose: Purpose): Promise<Made> {
     const { ledger, beingWritten } = this.#parts
     // Read before the rows are: a plan that has missed one is of an edition that has passed.
     const stage = ledger.stages.get(this.#stage.id) ?? this.#stage
@@ -95,42 +111,45 @@ export class Draft {
     // Rows that are touched, and were written before they were read, have moved the edition before they did.
     if (this.#made?.on.gid === on.gid && this.#made.edition === stage.edition) return this.#made
     try {
-      this.#made = await this.#make(stage, on, touched)
+      this.#made = await this.#make(stage, on, { touched, purpose })
       this.#isKept = false
       return this.#made
     } catch (error) {
-      this.#forget()
+      await this.#forget()
       throw error
     }
   }
 
-  async #make(stage: Stage, on: Generation, touched: TouchedKeys): Promise<Made> {
+  async #make(stage: Stage, on: Generation, { touched, purpose }: Making): Promise<Made> {
     const { views, ledger } = this.#parts
+    const began = ledger.generations.get(stage.base)
+    assert(began, `nobody knows ${stage.base}, on which stage ${stage.id} began`)
     const head = (await views.of(on)).metaset
-    const base = (await views.of(ledger.generations.get(stage.base) ?? on)).metaset
+    const base = (await views.of(began)).metaset
     const earlier = this.#made && touched && { head: this.#made.head, made: this.#made.metaset, touched }
-    const metaset = await this.#apply(stage, { base, head }, earlier)
+    const metaset = await this.#apply(stage, { base, head, purpose }, earlier)
     return { metaset, on, edition: stage.edition, head }
   }
 
   async #apply(
     stage: Stage,
-    ends: { readonly base: Metaset; readonly head: Metaset },
+    { base, head, purpose }: Applying,
     earlier: EarlierPlan | undefined,
   ): Promise<Metaset> {
     const reader = this.#nodes
     const writer = new NodeWriter(async (nodes) => {
       if (this.#parts.isClosing()) throw failure('draining', {})
-      await this.#nodes.add(nodes)
+      await this.#nodes.add(nodes, purpose)
     })
-    if (earlier === undefined) return await planStage({ ...this.#parts, reader }, { stage, ...ends, writer })
+    if (earlier === undefined)
+      return await planStage({ ...this.#parts, reader }, { stage, base, head, writer })
     try {
-      return await planStage({ ...this.#parts, reader }, { stage, ...ends, writer, earlier })
+      return await planStage({ ...this.#parts, reader }, { stage, base, head, writer, earlier })
     } catch (error) {
       if (!isFailure(error, 'conflict')) throw error
       // From all rows, it lists all conflicts, and in order.
-      this.#forget()
-      return await this.#apply(stage, ends, undefined)
+      await this.#forget()
+      return await this.#apply(stage, { base, head, purpose }, undefined)
     }
   }
 
@@ -141,15 +160,16 @@ export class Draft {
       else await this.#nodes.keep(trees, purpose)
       this.#isKept = purpose !== undefined
     } catch (error) {
-      this.#forget()
+      await this.#forget()
       throw error
     }
   }
 
-  #forget(): void {
+  async #forget(): Promise<void> {
     this.#made = undefined
     this.#isKept = false
-    this.#nodes.clear()
+    this.#touched.forget()
+    await this.#nodes.clear()
   }
 }
 

@@ -8,8 +8,9 @@
 import { LRUCache } from 'lru-cache'
 import type { ChangeRow, Changes, Ledger, Stage, StageId } from '../../ledger/ledger.ts'
 import type { NodeReader } from '../../metaset/node.ts'
+import { DepotError } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
-import type { Clock } from '../../model/world.ts'
+import type { Clock, Log } from '../../model/world.ts'
 import type { Nodes, Purpose } from '../../pool/pool.ts'
 import type { Head } from '../head.ts'
 import type { Views } from '../read/views.ts'
@@ -23,7 +24,9 @@ export interface DraftsParts {
   readonly views: Views
   readonly head: Pick<Head, 'now'>
   readonly clock: Clock
-  /** What the nodes of all plans may take in memory. */
+  readonly log: Pick<Log, 'warn'>
+  /** How many plans are kept, and what their nodes may take in memory. */
+  readonly most?: number
   readonly budgetBytes?: number
 }
 
@@ -35,10 +38,7 @@ const SHARE = 8
 export class Drafts {
   readonly #parts: DraftsParts
   readonly #budget: Budget
-  readonly #drafts = new LRUCache<StageId, Draft>({
-    max: LIMITS.drafts,
-    dispose: (draft) => void draft.drop(),
-  })
+  readonly #drafts: LRUCache<StageId, Draft>
   /** Rows on their way into the ledger. */
   readonly #writing = new Map<StageId, Set<readonly ChangeRow[]>>()
   #ahead: Promise<void> | undefined
@@ -47,6 +47,10 @@ export class Drafts {
   constructor(parts: DraftsParts) {
     this.#parts = parts
     this.#budget = new Budget(parts.budgetBytes ?? LIMITS.draftBytes)
+    this.#drafts = new LRUCache<StageId, Draft>({
+      max: parts.most ?? LIMITS.drafts,
+      dispose: (draft) => void draft.drop(),
+    })
   }
 
   /** The same changes; what is written through them is known here. */
@@ -152,8 +156,10 @@ export class Drafts {
   async #bringUpToDate(draft: Draft): Promise<void> {
     try {
       await draft.plan(this.#parts.head.now())
-    } catch {
-      // The commit will meet the same and tell it, to somebody who has asked.
+    } catch (error) {
+      // What is a failure the commit will meet as well, and tell to somebody who has asked.
+      if (!(error instanceof DepotError))
+        this.#parts.log.warn({ err: error }, 'a plan could not be made ahead')
     }
     this.#ahead = undefined
     this.#planAhead()

@@ -17,21 +17,19 @@ export type TouchedKeys = ReadonlyMap<string, ReadonlySet<Key>> | undefined
 export class Touched {
   #keys = new Map<string, Set<Key>>()
   #size = 0
-  /** Whether a channel itself was changed, or too much to keep count of. */
-  #all = false
+  /** Whether keys are of no use: there is no plan yet, a channel itself was changed, or there are too many. */
+  #all = true
 
+  /** How many; some may be counted twice where no keys are kept. */
   get size(): number {
     return this.#size
   }
 
   add(rows: readonly RowName[]): void {
     for (const { channel, key } of rows) {
-      if (key === CHANNEL_KEY || this.#size >= LIMITS.draftChanges) this.#all = true
-      if (this.#all) break
-      const keys = this.#keys.get(channel) ?? new Set()
-      this.#keys.set(channel, keys)
-      if (!keys.has(key as Key)) this.#size += 1
-      keys.add(key as Key)
+      if (key === CHANNEL_KEY || this.#size >= LIMITS.draftChanges) this.#giveUp()
+      if (this.#all) this.#size += 1
+      else this.#keep(channel, key as Key)
     }
   }
 
@@ -42,5 +40,23 @@ export class Touched {
     this.#size = 0
     this.#all = false
     return keys
+  }
+
+  /** There is no plan any more that would be brought up to date. */
+  forget(): void {
+    this.#size = 0
+    this.#giveUp()
+  }
+
+  #keep(channel: string, key: Key): void {
+    const keys = this.#keys.get(channel) ?? new Set()
+    this.#keys.set(channel, keys)
+    if (!keys.has(key)) this.#size += 1
+    keys.add(key)
+  }
+
+  #giveUp(): void {
+    this.#all = true
+    this.#keys = new Map()
   }
 }
