@@ -11,11 +11,11 @@ import { buildServer, type Face, type FaceOptions } from '../http/server.ts'
 import { openExaminer } from '../job/examine-in-worker.ts'
 import { lockFolder } from '../ledger/folder-lock.ts'
 import { settleFormat } from '../ledger/format.ts'
-import { openLedger } from '../ledger/open.ts'
+import { demandLedger, openLedger } from '../ledger/open.ts'
 import { failure } from '../model/errors.ts'
 import { openDiskStore } from '../pool/open-disk.ts'
 import { scrub } from '../pool/scrub.ts'
-import { ensureAdminToken } from './admin-token.ts'
+import { ensureAdminToken, hasAdminToken } from './admin-token.ts'
 import { Chores } from './chores.ts'
 import type { Config } from './config.ts'
 import { watchProcess } from './gauges.ts'
@@ -53,8 +53,10 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
   const began = clock.monotonic()
   opened.use(await lockFolder(config.data, { random }))
   await settleFormat(config.data)
+  const wasBegun = await hasAdminToken(config.data)
+  if (wasBegun) await demandLedger(config.data)
   const store = opened.use(await openDiskStore(config.data, { clock, random }))
-  const ledger = opened.use(await openLedger(config.data, { clock, log, room: store.room }))
+  const ledger = opened.use(await openLedger(config.data, { clock, log, room: store.room, wasBegun }))
   const examiner = openExaminer(formatOf('semver'))
   opened.defer(async () => await examiner.close())
   const stageIdleMs = config.stageIdleMinutes * MINUTE_MS

@@ -7,7 +7,8 @@ import type { Depot } from '../depot/depot.ts'
 import type { Metrics } from '../http/metrics.ts'
 import type { DiskStore } from '../pool/open-disk.ts'
 
-const RESOLUTION_MS = 10
+/** How often the event loop is looked at. What is told of it may be too small by so much. */
+const RESOLUTION_MS = 5
 const P99 = 99
 
 export interface Watched {
@@ -34,9 +35,10 @@ export function watchProcess(metrics: Metrics, { depot, store, openingSeconds }:
   )
   gauge('depot_pool_file_bytes', 'Bytes of pool.lmdb, which never shrinks.', () => store.sizes().fileBytes)
   gauge('depot_event_loop_delay_p99_seconds', 'Delay of the event loop since the last look.', () => {
-    const seconds = delay.percentile(P99) / 1e9
+    // Node tells how much time lay between two looks.
+    const ms = delay.percentile(P99) / 1e6 - RESOLUTION_MS
     delay.reset()
-    return seconds
+    return Math.max(0, ms) / 1000
   })
   gauge('depot_memory_rss_bytes', 'Resident memory, the maps of LMDB included.', () =>
     process.memoryUsage.rss(),

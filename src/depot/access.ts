@@ -71,8 +71,6 @@ export class Access {
     if (CONTROL.test(wish.label))
       throw failure('bad-request', { reason: 'the label has a control character' })
     const scopes = parseScopes(wish.scopes)
-    if (this.list().filter((token) => token.revokedMs === undefined).length >= LIMITS.tokens)
-      throw failure('limit-exceeded', { what: 'tokens', limit: LIMITS.tokens })
     const token: Token = {
       id: `t${Buffer.from(this.#random.bytes(ID_BYTES)).toString('hex')}`,
       hash: digestOf(secret),
@@ -99,26 +97,32 @@ export class Access {
     this.#hashes.delete(id)
   }
 
-  /** Fails with `quota-exceeded` when the token may not upload so many bytes more. */
-  afford(id: string, bytes: number): void {
-    const token = this.#tokenCalled(id)
-    if (token?.quotaBytes !== undefined && token.usedBytes + bytes > token.quotaBytes)
-      throw failure('quota-exceeded', { quota: token.quotaBytes, used: token.usedBytes, offered: bytes })
-  }
-
-  /** What one upload may bring, of what other uploads leave of the quota. */
-  allowance(id: string): Allowance {
-    return this.#quotas.open(id, this.#tokenCalled(id))
-  }
-
-  /** Counts uploaded bytes. Fails with `quota-exceeded`. */
-  async use(id: string, bytes: number): Promise<void> {
+  /** Fails with `quota-exceeded` when the token may not upload so many bytes more, or with `unauthorised`. */
+  async afford(id: string, bytes: number): Promise<void> {
     const allowance = this.allowance(id)
     try {
       allowance.hold(bytes)
     } finally {
-      // What could not be held is not booked.
-      await allowance.settle(bytes)
+      await allowance.settle(0)
+    }
+  }
+
+  /** What one upload may bring, of what other uploads leave of the quota. Fails with `unauthorised`. */
+  allowance(id: string): Allowance {
+    return this.#quotas.open(this.#tokenCalled(id))
+  }
+
+  /** Does what brings so many bytes, which count when it has succeeded. Fails with `quota-exceeded` before it begins. */
+  async charge<Result>(id: string, bytes: number, work: () => Promise<Result>): Promise<Result> {
+    const allowance = this.allowance(id)
+    let came = 0
+    try {
+      allowance.hold(bytes)
+      const result = await work()
+      came = bytes
+      return result
+    } finally {
+      await allowance.settle(came)
     }
   }
 

@@ -2,7 +2,8 @@
  * Quotas: what a token has uploaded and what it is uploading, together never more than it may.
  *
  * Bytes are held before they are taken and booked when they are here, so that uploads side by side cannot each have
- * what is left. What is booked is counted here from the moment it is held: the ledger shows it when it is durable.
+ * what is left. What is booked is counted here from the moment it is held: the ledger shows it when it is durable. So
+ * this is the one place that knows what is left, and the one that refuses; the ledger only counts.
  */
 import type { Token } from '../ledger/ledger.ts'
 import { failure } from '../model/errors.ts'
@@ -25,13 +26,11 @@ export class Quotas {
     this.#book = book
   }
 
-  /** For one upload of the token `id`; `token` is undefined where nobody knows it any more, and then there is no bound. */
-  open(id: string, token: Token | undefined): Allowance {
-    const account = this.#accounts.get(id) ?? {
-      quota: token?.quotaBytes ?? Number.POSITIVE_INFINITY,
-      taken: token?.usedBytes ?? 0,
-      allowances: 0,
-    }
+  /** For one upload; `token` is undefined where nobody knows it any more. Fails with `unauthorised`. */
+  open(token: Token | undefined): Allowance {
+    if (token === undefined) throw failure('unauthorised', { reason: 'the token was revoked' })
+    const { id, quotaBytes: quota = Number.POSITIVE_INFINITY, usedBytes: taken } = token
+    const account = this.#accounts.get(id) ?? { quota, taken, allowances: 0 }
     account.allowances += 1
     this.#accounts.set(id, account)
     return new Allowance(account, async (bytes) => {

@@ -59,7 +59,10 @@ export class Environment {
   readonly #tables = new Map<string, Pick<LmdbTable, 'getStats' | 'doesExist'>>()
   /** What was promised and is not settled, and how to reject it. */
   readonly #waiting = new Map<Promise<void>, (error: Error) => void>()
+  /** Promises of lmdb-js that are not settled. */
+  #unsettled = 0
   #end: DepotError | undefined
+  #closing: Promise<void> | undefined
 
   private constructor(parts: EnvironmentParts, root: RootDatabase<Uint8Array, Uint8Array>) {
     this.#parts = parts
@@ -127,10 +130,14 @@ export class Environment {
 
   /** Waits for what is under way; whoever comes later gets `draining`. */
   async close(): Promise<void> {
-    if (this.#end !== undefined) return
-    this.#end = failure('draining', {})
+    await (this.#closing ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
+    this.#end ??= failure('draining', {})
     await Promise.allSettled(this.#waiting.keys())
-    await this.#root.close()
+    // lmdb-js waits for them as well, and when the environment was given up it would do so for ever.
+    if (this.#unsettled === 0) await this.#root.close()
   }
 
   #assertOpen(): void {
@@ -141,7 +148,11 @@ export class Environment {
   #settled(done: Promise<unknown>, bytes: number): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#waiting.set(promise, reject)
+    this.#unsettled += 1
     done
+      .finally(() => {
+        this.#unsettled -= 1
+      })
       .then(
         () => resolve(),
         async (error: unknown) => reject(await this.#explained(error, bytes)),

@@ -5,8 +5,9 @@
  * SIGSEGV and not a word (`openEnv` in `env.cpp`). And LMDB writes its lock file through memory, so that a disk without
  * room for it ends the process with SIGBUS. So what can be refused is refused here, with a reason.
  */
-import { constants, type FileHandle, open, statfs } from 'node:fs/promises'
+import { constants, type FileHandle, open, stat, statfs } from 'node:fs/promises'
 import { failure } from '../model/errors.ts'
+import { unlessGone } from './durable.ts'
 
 /** A new file with its empty tables. */
 const NEW_BYTES = 1_048_576
@@ -31,6 +32,12 @@ export async function prepareLmdbFile(path: string): Promise<void> {
     await file.close()
   }
   await reserve(`${path}-lock`, LOCK_BYTES)
+}
+
+/** Whether the file may hold something that anybody was promised. */
+export async function isBegun(path: string): Promise<boolean> {
+  const found = await stat(path).catch(unlessGone)
+  return found !== undefined && found.size > EMPTY_BYTES
 }
 
 async function demandRoom(path: string): Promise<void> {

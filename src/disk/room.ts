@@ -4,8 +4,11 @@
  *
  * Uploads leave a reserve, in which a commit, a sweep or a delete still finds room. Asking the file system costs a
  * trip to a thread, so one answer serves for a while: until `FRESH_MS` are over, or until half of what it promised is
- * claimed. What that may get wrong (others who write to the same disk within that time, bytes claimed and not yet
- * written when it is asked anew) is small against the reserve, and so takes from the reserve and from nothing else.
+ * claimed. What that may get wrong (others who write to the same disk within that time) is small against the reserve,
+ * and so takes from the reserve and from nothing else.
+ *
+ * A claim counts until its write has ended and the file system was asked after that: before, its answer may know of the
+ * bytes or not. So close to the bound a claim may be refused for which there is just room; never the other way round.
  */
 import { statfs } from 'node:fs/promises'
 import { failure } from '../model/errors.ts'
@@ -40,6 +43,9 @@ export interface RoomParts {
   readonly measure: () => Promise<Free>
 }
 
+type Amount = Pick<Need, 'bytes' | 'files'>
+
+const NOTHING: Free = { bytes: 0, files: 0 }
 const FRESH_MS = 1_000
 const MDB_MAP_FULL = -30_792
 const EIO = 5
@@ -51,7 +57,10 @@ export class DiskRoom {
   #free: Free = { bytes: 0, files: 0 }
   #measuredMs = Number.NEGATIVE_INFINITY
   #measuring: Promise<void> | undefined
-  #claimed: Free = { bytes: 0, files: 0 }
+  /** Claims whose writes are under way. */
+  #open: Free = NOTHING
+  /** Claims whose writes have ended since the file system was asked. */
+  #ended: Free = NOTHING
 
   constructor(parts: RoomParts) {
     this.#parts = parts
@@ -62,19 +71,24 @@ export class DiskRoom {
     return new DiskRoom({ clock, measure: async () => await freeOn(folder) })
   }
 
-  /** Undefined when there is room for certain: `await` it only when it is something. Fails with `disk-full`. */
-  claim(need: Need): Promise<void> | undefined {
-    const fresh = this.#parts.clock.monotonic() - this.#measuredMs < FRESH_MS
-    if (!fresh || !this.#hasRoom(need, 2)) return this.#claimAnew(need)
-    this.#book(need)
-    return undefined
+  /** Keeps room for what `work` writes, until it has ended. Fails with `disk-full` before it begins. */
+  async claim<Result>(need: Need, work: () => Promise<Result>): Promise<Result> {
+    if (!this.#isCertain(need)) await this.#measureOnce()
+    this.#refuseUnless(need)
+    this.#open = sum(this.#open, need)
+    try {
+      return await work()
+    } finally {
+      this.#open = difference(this.#open, need)
+      this.#ended = sum(this.#ended, need)
+    }
   }
 
-  /** For what is announced and will be claimed when it comes. */
-  async demand(bytes: number): Promise<void> {
-    await this.#measureOnce()
-    const need: Need = { bytes, purpose: 'upload' }
-    if (!this.#hasRoom(need, 1)) throw this.#refusal(need)
+  /** For what is announced and will be claimed when it comes. Fails with `disk-full`. */
+  async demand(bytes: number, purpose: Purpose = 'upload'): Promise<void> {
+    const need: Need = { bytes, purpose }
+    if (!this.#isCertain(need)) await this.#measureOnce()
+    this.#refuseUnless(need)
   }
 
   /** The error as it should be told: `disk-full` when it comes from a full disk, else itself. */
@@ -96,10 +110,13 @@ export class DiskRoom {
     }
   }
 
-  async #claimAnew(need: Need): Promise<void> {
-    await this.#measureOnce()
+  /** Whether there is room without asking again. */
+  #isCertain(need: Need): boolean {
+    return this.#parts.clock.monotonic() - this.#measuredMs < FRESH_MS && this.#hasRoom(need, 2)
+  }
+
+  #refuseUnless(need: Need): void {
     if (!this.#hasRoom(need, 1)) throw this.#refusal(need)
-    this.#book(need)
   }
 
   #measureOnce(): Promise<void> {
@@ -110,21 +127,19 @@ export class DiskRoom {
   }
 
   async #measure(): Promise<void> {
+    const known = this.#ended
     this.#free = await this.#parts.measure()
-    this.#claimed = { bytes: 0, files: 0 }
+    this.#ended = difference(this.#ended, known)
     this.#measuredMs = this.#parts.clock.monotonic()
-  }
-
-  #book({ bytes, files = 0 }: Need): void {
-    this.#claimed = { bytes: this.#claimed.bytes + bytes, files: this.#claimed.files + files }
   }
 
   /** Whether `times` the need fits beside what is claimed already. */
   #hasRoom(need: Need, times: 1 | 2): boolean {
     const { bytes, files = 0, purpose } = need
     const share = purpose === 'upload' ? 1 : 0
-    const bytesLeft = this.#free.bytes - share * LIMITS.diskReserveBytes - times * this.#claimed.bytes
-    const filesLeft = this.#free.files - share * LIMITS.diskReserveInodes - times * this.#claimed.files
+    const claimed = sum(this.#open, this.#ended)
+    const bytesLeft = this.#free.bytes - share * LIMITS.diskReserveBytes - times * claimed.bytes
+    const filesLeft = this.#free.files - share * LIMITS.diskReserveInodes - times * claimed.files
     if (files > 0 && times * files > filesLeft) return false
     return times * bytes <= bytesLeft || times * bytes <= bytesLeft + this.#usableInside(need)
   }
@@ -149,6 +164,14 @@ export class DiskRoom {
   #inodes(): Inodes {
     return { free: this.#free.files, reserve: LIMITS.diskReserveInodes }
   }
+}
+
+function sum(a: Amount, b: Amount): Free {
+  return { bytes: a.bytes + b.bytes, files: (a.files ?? 0) + (b.files ?? 0) }
+}
+
+function difference(a: Amount, b: Amount): Free {
+  return { bytes: a.bytes - b.bytes, files: (a.files ?? 0) - (b.files ?? 0) }
 }
 
 async function freeOn(path: string): Promise<Free> {

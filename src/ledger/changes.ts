@@ -108,10 +108,11 @@ export class LmdbChanges implements Changes {
 
   async #writeRows(rows: readonly Row[], stage: StoredStage): Promise<void> {
     const { store, stages } = this.#parts
-    await store.claim(rows)
-    // To hand over many rows is a slice of its own.
-    if (rows.length > GROUP_ROWS) await setImmediate()
-    await store.write([...rows, stages.rowOf(stage)])
+    await store.claim(rows, async () => {
+      // To hand over many rows is a slice of its own.
+      if (rows.length > GROUP_ROWS) await setImmediate()
+      await store.write([...rows, stages.rowOf(stage)])
+    })
   }
 
   /** The draft with the rows of one call, or without them when the call is refused. */

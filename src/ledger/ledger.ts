@@ -194,6 +194,6 @@ export interface Tokens {
   /** Not one that was revoked. */
   byHash(hash: Digest): Token | undefined
   revoke(id: string, atMs: number): Promise<void>
-  /** Counts uploaded bytes against the quota. Fails with `quota-exceeded`. */
+  /** Counts uploaded bytes. Whether the token may bring them was asked before. */
   use(id: string, bytes: number): Promise<void>
 }

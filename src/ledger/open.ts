@@ -3,6 +3,8 @@
  *
  * Whoever opens it holds the folder's lock (`folder-lock.ts`) and has checked its format (`format.ts`).
  */
+import { join } from 'node:path'
+import { isBegun } from '../disk/lmdb-file.ts'
 import { failure } from '../model/errors.ts'
 import type { Clock, Log } from '../model/world.ts'
 import { LmdbChanges } from './changes.ts'
@@ -12,7 +14,7 @@ import type { Ledger } from './ledger.ts'
 import { LmdbOutcomes } from './outcomes.ts'
 import { LmdbStageBlobs } from './stage-blobs.ts'
 import { LmdbStages } from './stages.ts'
-import { type Room, Store } from './store.ts'
+import { FILE, type Room, Store } from './store.ts'
 import { Sweep } from './sweep.ts'
 import { LmdbTokens } from './tokens.ts'
 import { Turns } from './turns.ts'
@@ -22,6 +24,8 @@ export interface LedgerOptions {
   readonly log: Pick<Log, 'warn'>
   /** Asked for whatever is staged, so that it leaves the reserve to commits. */
   readonly room: Room
+  /** Whether a depot was begun in this folder: then there must be a generation. */
+  readonly wasBegun?: boolean
 }
 
 export interface OpenLedger extends Ledger, AsyncDisposable {
@@ -29,16 +33,28 @@ export interface OpenLedger extends Ledger, AsyncDisposable {
   swept(): Promise<void>
 }
 
+/**
+ * For a folder in which a depot was begun, before its stores are opened: without its ledger nothing may change there.
+ * Fails with `data-unusable`.
+ */
+export async function demandLedger(folder: string): Promise<void> {
+  if (!(await isBegun(join(folder, FILE)))) throw lost(folder)
+}
+
 /** Fails with `data-unusable` when the ledger of the folder cannot be used, or `disk-full` when it is new. */
 export async function openLedger(folder: string, options: LedgerOptions): Promise<OpenLedger> {
   assertKeysFit()
   const store = await Store.open(folder, options.room)
+  let ledger: OpenLedger
   try {
-    return ledgerIn(store, options)
+    ledger = ledgerIn(store, options)
   } catch (cause) {
     await store[Symbol.asyncDispose]()
     throw failure('data-unusable', { folder, reason: `the ledger is damaged: ${String(cause)}` }, { cause })
   }
+  if (options.wasBegun !== true || ledger.generations.head() !== undefined) return ledger
+  await ledger[Symbol.asyncDispose]()
+  throw lost(folder)
 }
 
 function ledgerIn(store: Store, { clock, log }: LedgerOptions): OpenLedger {
@@ -67,4 +83,10 @@ function ledgerIn(store: Store, { clock, log }: LedgerOptions): OpenLedger {
     swept: async () => await sweep.done(),
     [Symbol.asyncDispose]: async () => await (closing ??= close()),
   }
+}
+
+/** A new ledger would begin another lineage over a pool that is full of the old one. */
+function lost(folder: string): Error {
+  const reason = `a depot was begun here, and ${FILE} has no generation of it; restore ${FILE} from a backup`
+  return failure('data-unusable', { folder, reason })
 }

@@ -86,14 +86,15 @@ export class LmdbStageBlobs implements StageBlobs {
     if (rows.length === 0) return
     const { store, stages } = this.#parts
     const leases = rows.length / ROWS_OF_LEASE
-    await store.claim(rows)
-    const count = stages.countLeases(stage, leases)
-    try {
-      await store.write([...rows, count])
-    } catch (error) {
-      stages.countLeases(stage, -leases)
-      throw error
-    }
+    await store.claim(rows, async () => {
+      const count = stages.countLeases(stage, leases)
+      try {
+        await store.write([...rows, count])
+      } catch (error) {
+        stages.countLeases(stage, -leases)
+        throw error
+      }
+    })
   }
 
   #newLeases(id: StageId, digests: readonly Digest[]): readonly Row[] {
@@ -132,8 +133,7 @@ export class LmdbStageBlobs implements StageBlobs {
   async #write(rows: readonly Row[]): Promise<void> {
     const { store } = this.#parts
     if (rows.length === 0) return
-    await store.claim(rows)
-    await store.write(rows)
+    await store.claim(rows, async () => await store.write(rows))
   }
 }
 

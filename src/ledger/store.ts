@@ -22,7 +22,7 @@ export const PRESENT: Buffer = Buffer.of(1)
 /** The room on the disk, which the ledger shares with the pool. */
 export type Room = Pick<DiskRoom, 'claim' | 'explain'>
 
-const FILE = 'ledger.lmdb'
+export const FILE = 'ledger.lmdb'
 
 const NAMES = [
   'marks', // 'head' -> number of the head
@@ -60,8 +60,11 @@ export class Store implements AsyncDisposable {
     return new Store(await Environment.open({ folder, file: FILE, room }), room)
   }
 
-  /** Fails with `disk-full` when these rows would take what is kept for commits. What is taken away needs no room. */
-  async claim(rows: readonly Row[]): Promise<void> {
+  /**
+   * Keeps room for these rows until `work`, which writes them, has ended. Fails with `disk-full` when they would take
+   * what is kept for commits. What is taken away needs no room.
+   */
+  async claim(rows: readonly Row[], work: () => Promise<void>): Promise<void> {
     const lengths = new Map<Table, number[]>()
     for (const [table, key, value] of rows) {
       if (value === undefined) continue
@@ -69,9 +72,9 @@ export class Store implements AsyncDisposable {
       if (own.length === 0) lengths.set(table, own)
       own.push(key.length + value.length)
     }
-    if (lengths.size === 0) return
+    if (lengths.size === 0) return await work()
     const bytes = [...lengths].reduce((sum, [table, own]) => sum + costOf(table, own), 0)
-    await this.#room.claim({ bytes, inside: () => this.#environment.unused(), purpose: 'upload' })
+    await this.#room.claim({ bytes, inside: () => this.#environment.unused(), purpose: 'upload' }, work)
   }
 
   /** Puts and takes away rows in one transaction. */

@@ -1,8 +1,8 @@
 /**
  * Tokens: all of them in memory, read at the start, changed only after the change is durable.
  *
- * What a token uploaded is counted in a row of its own, eight bytes in whatever transaction comes next; it is reserved
- * in memory at once, so that two uploads cannot share the last byte of a quota.
+ * What a token uploaded is counted in a row of its own, eight bytes in whatever transaction comes next; it is added up
+ * in memory at once, so that no upload is lost of two that end together. The places of tokens are taken at once too.
  */
 import { strict as assert } from 'node:assert'
 import type { Digest } from '../model/digest.ts'
@@ -18,7 +18,11 @@ export class LmdbTokens implements Tokens {
   readonly #byId = new Map<string, Token>()
   readonly #byHash = new Map<Digest, string>()
   /** Bytes in use, with those whose row is being written. */
-  readonly #reserved = new Map<string, number>()
+  readonly #used = new Map<string, number>()
+  /** Ids of those whose row is being written. */
+  readonly #coming = new Set<string>()
+  /** Ids of those who make room for them. */
+  readonly #leaving = new Set<string>()
 
   constructor(store: Store) {
     this.#store = store
@@ -32,10 +36,17 @@ export class LmdbTokens implements Tokens {
 
   async add(token: Token): Promise<void> {
     assert(!this.#byId.has(token.id) && !this.#byHash.has(token.hash), `token ${token.id} was there before`)
-    const spare = this.#byId.size < LIMITS.tokens ? undefined : this.#longestRevoked()
-    await this.#store.write([this.#rowOf(token), ...(spare === undefined ? [] : this.#rowsOfDrop(spare))])
-    if (spare !== undefined) this.#drop(spare)
-    this.#keep(token)
+    const spare = this.#hasPlace() ? [] : [this.#longestRevoked()]
+    this.#coming.add(token.id)
+    for (const { id } of spare) this.#leaving.add(id)
+    try {
+      await this.#store.write([this.#rowOf(token), ...spare.flatMap((one) => this.#rowsOfDrop(one))])
+      for (const one of spare) this.#drop(one)
+      this.#keep(token)
+    } finally {
+      this.#coming.delete(token.id)
+      for (const { id } of spare) this.#leaving.delete(id)
+    }
   }
 
   list(): readonly Token[] {
@@ -56,17 +67,17 @@ export class LmdbTokens implements Tokens {
   }
 
   async use(id: string, bytes: number): Promise<void> {
-    const quota = this.#byId.get(id)?.quotaBytes
-    const used = this.#reserved.get(id) ?? 0
-    if (quota !== undefined && used + bytes > quota)
-      throw failure('quota-exceeded', { quota, used, offered: bytes })
+    const used = this.#used.get(id)
+    // It made room for another token meanwhile.
+    if (used === undefined) return
     const total = used + bytes
-    this.#reserved.set(id, total)
+    this.#used.set(id, total)
     try {
       await this.#store.write([[this.#tables.usage, textKey(id), numberKey(total)]])
       this.#change(id, { usedBytes: total })
     } catch (error) {
-      this.#reserved.set(id, (this.#reserved.get(id) ?? 0) - bytes)
+      const now = this.#used.get(id)
+      if (now !== undefined) this.#used.set(id, now - bytes)
       throw error
     }
   }
@@ -74,7 +85,7 @@ export class LmdbTokens implements Tokens {
   #keep(token: Token): void {
     this.#byId.set(token.id, token)
     this.#byHash.set(token.hash, token.id)
-    this.#reserved.set(token.id, token.usedBytes)
+    this.#used.set(token.id, token.usedBytes)
   }
 
   #change(id: string, change: Partial<Token>): void {
@@ -85,13 +96,17 @@ export class LmdbTokens implements Tokens {
   #drop(token: Token): void {
     this.#byId.delete(token.id)
     this.#byHash.delete(token.hash)
-    this.#reserved.delete(token.id)
+    this.#used.delete(token.id)
+  }
+
+  #hasPlace(): boolean {
+    return this.#byId.size + this.#coming.size - this.#leaving.size < LIMITS.tokens
   }
 
   /** Makes room among those that nobody can use any more. Fails with `limit-exceeded` when there is none. */
   #longestRevoked(): Token {
     const [first] = this.list()
-      .filter((token) => token.revokedMs !== undefined)
+      .filter(({ id, revokedMs }) => revokedMs !== undefined && !this.#leaving.has(id))
       .sort((a, b) => (a.revokedMs ?? 0) - (b.revokedMs ?? 0))
     if (first === undefined) throw failure('limit-exceeded', { what: 'tokens', limit: LIMITS.tokens })
     return first

@@ -44,8 +44,6 @@ export const LIMITS = {
   openStages: 1_000,
   /** So that no publisher takes the places of all others. */
   openStagesPerToken: 200,
-  /** What a lease takes in the ledger, roughly, with the pages that are copied for it. */
-  leaseBytes: 512,
   stageMembers: 100,
   stageChanges: 4_000_000,
   /** Blobs that one stage may declare, upload or name in its manifests. */

@@ -131,7 +131,7 @@ export class DiskIncoming implements Incoming {
     if (announced < 0) throw uploadTooLong(size)
     const parts = { ...this.#parts, purpose: 'upload' } as const
     if (here === undefined) return await Draft.begin(parts, path, announced)
-    await parts.room.claim({ bytes: announced, purpose: 'upload' })
+    await parts.room.demand(announced)
     return await Draft.resume(parts, path, await this.#begunOf(id, here))
   }
 

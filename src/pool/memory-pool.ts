@@ -148,6 +148,10 @@ export class MemoryNodes implements Nodes {
     return plain
   }
 
+  lent(digest: Digest): Segment | undefined {
+    return this.segment(digest)
+  }
+
   segment(digest: Digest): Segment | undefined {
     return this.#kept.get(digest)
   }

@@ -106,6 +106,8 @@ export interface Nodes {
   read(digest: Digest): Promise<Uint8Array>
   /** The stored form, verbatim; undefined when it is not here. */
   segment(digest: Digest): Segment | undefined
+  /** As `segment`, but its bytes are good only until the next read of anything: for those who copy or inflate at once. */
+  lent(digest: Digest): Segment | undefined
   /** Packs nodes, in the same order; many of them on other threads. Nothing is kept. */
   pack(nodes: readonly PlainNode[]): Promise<readonly PackedNode[]>
   /**

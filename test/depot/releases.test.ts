@@ -4,6 +4,7 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Stage } from '../../src/ledger/ledger.ts'
+import { keyOf } from '../../src/metaset/key.ts'
 import {
   actorWith,
   commit,
@@ -276,3 +277,39 @@ describe('names of channels', () => {
 function twice(...paths: readonly string[]): readonly object[] {
   return paths.map((path) => ({ path, digest: manifestOf().digest, size: 1 }))
 }
+
+describe('two who change the same release of a stage at once', () => {
+  const wish = { channel: 'stable', name: 'hello', version: '1.0.0' }
+
+  it('are as if one came after the other: a mark brings nothing back that was taken away', async () => {
+    await using own = await engine()
+    await published(own, { version: '1.0.0' })
+    const stage = await open(own, own.admin)
+    const { releases } = own.depot
+    const [removed, marked] = await Promise.all([
+      outcomeOf(releases.remove(own.admin, stage, wish)),
+      outcomeOf(releases.mark(own.admin, stage, wish, { status: 'yanked' })),
+    ])
+    await commit(own, own.admin, stage)
+    expect([removed, marked, await offered(own)]).toEqual(['accepted', 'not-found', []])
+  })
+
+  it('lose no manifest to a mark that was made of the one before', async () => {
+    await using own = await engine()
+    const stage = await open(own, own.admin)
+    await stageRelease(own, own.admin, stage, { version: '1.0.0' })
+    const { text, digest, blobs } = manifestOf({ version: '1.0.0', files: { b: 'other' } })
+    await own.depot.blobs.putAll(own.admin, stage, blobs)
+    for (let round = 0; round < 20; round += 1)
+      await Promise.all([
+        own.depot.releases.mark(own.admin, stage, wish, { status: round % 2 === 0 ? 'yanked' : null }),
+        own.depot.releases.put(own.admin, stage, wish, text),
+      ])
+    const row = own.stores.ledger.changes.get(
+      stage.id,
+      'stable',
+      keyOf(wish.name as never, wish.version as never),
+    )
+    expect(JSON.parse(row ?? '{}')).toMatchObject({ release: { manifest: digest } })
+  })
+})

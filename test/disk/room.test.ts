@@ -36,16 +36,32 @@ function ground(spareBytes: number, spareFiles = 1_000_000): Ground {
   return found
 }
 
-/** Whether it was let in, and how. */
-async function claim({ room }: Ground, need: Partial<Need>): Promise<'at once' | 'asked' | 'refused'> {
-  try {
-    const asked = room.claim({ bytes: 0, purpose: 'upload', ...need })
-    await asked
-    return asked === undefined ? 'at once' : 'asked'
-  } catch (error) {
-    if (!isFailure(error, 'disk-full')) throw error
-    return 'refused'
+type Entry = 'at once' | 'asked' | 'refused'
+
+/** Whether it was let in, and how; what is written ends at once. */
+async function claim(found: Ground, need: Partial<Need>): Promise<Entry> {
+  return await begun(found, need, Promise.resolve()).entry
+}
+
+/** A claim whose write ends with `written`. */
+function begun(found: Ground, need: Partial<Need>, written: Promise<void>): Begun {
+  let isAsking = false
+  const entry = Promise.withResolvers<Entry>()
+  const work = async (): Promise<void> => {
+    entry.resolve(isAsking ? 'asked' : 'at once')
+    await written
   }
+  const ended = found.room.claim({ bytes: 0, purpose: 'upload', ...need }, work).catch((error: unknown) => {
+    if (isFailure(error, 'disk-full')) entry.resolve('refused')
+    else entry.reject(error)
+  })
+  isAsking = true
+  return { entry: entry.promise, ended }
+}
+
+interface Begun {
+  readonly entry: Promise<Entry>
+  readonly ended: Promise<void>
 }
 
 describe('an upload', () => {
@@ -74,10 +90,57 @@ describe('an upload', () => {
 describe('a commit', () => {
   it('may take all of the reserve', async () => {
     const full = ground(-RESERVE + 10)
-    expect(await claim(full, { bytes: 10, purpose: 'commit' })).toBe('asked')
     expect(await claim(full, { bytes: 11, purpose: 'commit' })).toBe('refused')
+    const written = Promise.withResolvers<void>()
+    const { entry } = begun(full, { bytes: 10, purpose: 'commit' }, written.promise)
+    expect(await entry).toBe('asked')
     full.inside = 5
-    expect(await claim(full, { bytes: 15, inside: () => full.inside, purpose: 'commit' })).toBe('asked')
+    const inside = { inside: () => full.inside, purpose: 'commit' } as const
+    expect(await claim(full, { bytes: 6, ...inside })).toBe('refused')
+    expect(await claim(full, { bytes: 5, ...inside })).toBe('asked')
+    written.resolve()
+  })
+})
+
+describe('what is not written yet', () => {
+  it('counts, however often the file system is asked', async () => {
+    const found = ground(40 * MB)
+    const written = Promise.withResolvers<void>()
+    const batches = Array.from({ length: 8 }, () => begun(found, { bytes: 32 * MB }, written.promise))
+    const entries = await Promise.all(batches.map(async ({ entry }) => await entry))
+    expect(entries).toEqual(['asked', ...Array.from({ length: 7 }, () => 'refused')])
+    for (let at = 0; at < 3; at += 1) expect(await claim(found, { bytes: 32 * MB })).toBe('refused')
+    await expect(found.room.demand(8 * MB)).resolves.toBeUndefined()
+    await expect(found.room.demand(9 * MB)).rejects.toMatchObject({ code: 'disk-full' })
+    expect(await claim(found, { bytes: 9 * MB })).toBe('refused')
+
+    found.free = { ...found.free, bytes: RESERVE + 8 * MB }
+    written.resolve()
+    await Promise.all(batches.map(async ({ ended }) => await ended))
+    expect(await claim(found, { bytes: 9 * MB })).toBe('refused')
+    expect(await claim(found, { bytes: 8 * MB })).toBe('asked')
+  })
+
+  it('when the file system is asked counts until that is asked again', async () => {
+    const found = ground(40)
+    const written = Promise.withResolvers<void>()
+    const first = begun(found, { bytes: 30 }, written.promise)
+    await first.entry
+    const asked = found.room.demand(1)
+    written.resolve()
+    await first.ended
+    await asked
+    found.free = { ...found.free, bytes: RESERVE + 10 }
+    expect(await claim(found, { bytes: 4 })).toBe('asked')
+    expect(await claim(found, { bytes: 1 })).toBe('at once')
+  })
+
+  it('counts no more when it failed and the file system was asked again', async () => {
+    const found = ground(10)
+    const need = { bytes: 10, purpose: 'upload' } as const
+    const broken = found.room.claim(need, async () => await Promise.reject(new Error('broken')))
+    await expect(broken).rejects.toThrow('broken')
+    expect(await claim(found, { bytes: 10 })).toBe('asked')
   })
 })
 

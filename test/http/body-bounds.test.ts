@@ -34,7 +34,13 @@ it('bodies that do not come hold no more than the depot has, and give it back', 
     connection.send(stalled)
     connections.push(connection)
   }
-  await sleep(200)
+  const little = async (): Promise<number> => {
+    await using connection = await rawConnection(depot.url)
+    connection.send(stalled.replace(String(LIMITS.batchBytes), '1'))
+    connection.send('?')
+    return (await connection.answer()).status
+  }
+  await expect.poll(little).toBe(503)
   await using late = await rawConnection(depot.url)
   late.send(stalled)
   const answer = await late.answer()
@@ -50,11 +56,16 @@ it('bodies that do not come hold no more than the depot has, and give it back', 
   })
   expect(upload.status).toBe(400)
   connections[0]?.socket.destroy()
-  await sleep(200)
-  await using next = await rawConnection(depot.url)
-  next.send(stalled.replace(String(LIMITS.batchBytes), '1'))
-  next.send('?')
-  expect((await next.answer()).status).toBe(400)
+  await expect.poll(little).toBe(400)
+})
+
+it('an answer that the depot takes long for is not cut because a quick one waits behind it', async () => {
+  await using server = await bounded(10_000, 100)
+  await using connection = await rawConnection(server.url)
+  const slow = 'POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n'
+  connection.send(`${slow}GET /quick HTTP/1.1\r\nHost: x\r\n\r\n`)
+  expect((await connection.answer()).status).toBe(200)
+  expect((await connection.answer()).status).toBe(404)
 })
 
 /** A server with these bounds, where `/slow` takes half a second to answer. */

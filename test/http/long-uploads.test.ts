@@ -66,8 +66,8 @@ describe('an upload that hardly moves', () => {
       const answer = await connection.answer()
       expect([answer.status, answer.problem]).toEqual([408, 'upload-too-slow'])
       expect(answer.json()).toMatchObject({ found: 1_010, least: LIMITS.uploadPaceBytes, seconds: 60 })
-      await untilThere(upload, 1_000)
-      expect((await goOn(upload, 1_000)).status).toBe(201)
+      await untilThere(upload, 1_010)
+      expect((await goOn(upload, 1_010)).status).toBe(201)
     })
   })
 
@@ -112,9 +112,9 @@ it.each(['revoked', 'expired'])('an upload ends with the next piece after its to
 describe('a stage', () => {
   const manifest = JSON.stringify({ name: 'hello', version: '1.0.0', files: [] })
   const release = '/channels/stable/manifests/hello/1.0.0'
-  /** Every call of the releases takes longer than a stage may be idle, and somebody looks for idle stages meanwhile. */
-  const slowReleases = (at: Engine): Parameters<typeof faceOver>[1] => ({
-    releases: new Proxy(at.depot.releases, {
+  /** Every call takes longer than a stage may be idle, and somebody looks for idle stages meanwhile. */
+  const slow = <Part extends object>(at: Engine, part: Part): Part =>
+    new Proxy(part, {
       get: (target, name) => {
         const method = Reflect.get(target, name) as (...how: unknown[]) => Promise<unknown>
         return async (...how: unknown[]) => {
@@ -123,7 +123,12 @@ describe('a stage', () => {
           return await method.apply(target, how)
         }
       },
-    }),
+    })
+  const slowReleases = (at: Engine): Parameters<typeof faceOver>[1] => ({
+    releases: slow(at, at.depot.releases),
+  })
+  const slowCommits = (at: Engine): Parameters<typeof faceOver>[1] => ({
+    commits: slow(at, at.depot.commits),
   })
 
   it.each([
@@ -150,5 +155,15 @@ describe('a stage', () => {
       expect(answer.status).toBeLessThan(300)
       expect((await ask(`/v1/stages/${id}`)).json()['state']).toBe('open')
     }, slowReleases)
+  })
+  it.each([
+    { what: 'preview', method: 'GET', path: '/preview/v1/channels', status: 200 },
+    { what: 'commit', method: 'POST', path: '/commit', status: 200 },
+  ])('does not expire under a $what that takes long', async ({ method, path, status }) => {
+    await withFace(async (_, face) => {
+      const ask = asking(face)
+      const { id } = (await ask('/v1/stages', { method: 'POST' })).json<{ id: string }>()
+      expect((await ask(`/v1/stages/${id}${path}`, { method })).status).toBe(status)
+    }, slowCommits)
   })
 })

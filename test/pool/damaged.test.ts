@@ -3,13 +3,32 @@
  */
 import { readdir } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { nodeFiles } from '../../src/disk/durable.ts'
 import { digestOf } from '../../src/model/digest.ts'
+import type * as Pieces from '../../src/pool/disk/pieces.ts'
 import type { Blob } from '../../src/pool/pool.ts'
 import { CuttableFiles, PowerCut } from '../disk/power.ts'
 import { collected, inPieces, someBytes } from './bytes.ts'
 import { StoreAtHand } from './disk-store.ts'
+
+/** The code with which the next file that is hashed cannot be read. */
+const reading = vi.hoisted((): { fails: string | undefined } => ({ fails: undefined }))
+
+vi.mock('../../src/pool/disk/pieces.ts', async (original) => {
+  const pieces = await original<typeof Pieces>()
+  const hashFile: typeof pieces.hashFile = async (...asked) => {
+    const code = reading.fails
+    reading.fails = undefined
+    if (code === undefined) return await pieces.hashFile(...asked)
+    throw Object.assign(new Error(`${code}: somehow`), { code })
+  }
+  return { ...pieces, hashFile }
+})
+
+afterEach(() => {
+  reading.fails = undefined
+})
 
 const BYTES = someBytes(200_000)
 const STORED = { digest: digestOf(BYTES), size: BYTES.length }
@@ -83,5 +102,28 @@ describe('a large blob that was found damaged', () => {
       expect(left).toEqual([`${basename(hand.pathOf(STORED.digest))}${blob === undefined ? '.damaged' : ''}`])
     }
     expect(steps).toBeGreaterThan(8)
+  })
+})
+
+describe('a large blob that cannot be read at the moment', () => {
+  it.each(['EMFILE', 'ENFILE', 'ENOMEM', 'EACCES'])('because of %s is not damaged by that', async (code) => {
+    await using hand = await StoreAtHand.open()
+    await hand.pool.put(BYTES)
+    const name = basename(hand.pathOf(STORED.digest))
+    reading.fails = code
+    await expect(hand.store.condemn(STORED.digest)).rejects.toMatchObject({ code })
+    reading.fails = code
+    await expect(hand.pool.put(inPieces(BYTES, 100_000), STORED)).rejects.toMatchObject({ code })
+    expect(await filesOf(hand)).toEqual([name])
+    await hand.store.condemn(STORED.digest)
+    expect((await collected((await hand.pool.open(STORED.digest))!.read())).equals(BYTES)).toBe(true)
+  })
+
+  it('because the disk has lost it is damaged', async () => {
+    await using hand = await StoreAtHand.open()
+    await hand.pool.put(BYTES)
+    reading.fails = 'EIO'
+    await hand.store.condemn(STORED.digest)
+    expect(await openedIfSound(hand)).toBeUndefined()
   })
 })

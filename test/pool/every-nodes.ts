@@ -39,6 +39,10 @@ export function everyNodes(name: string, open: () => Promise<NodesAtHand>): void
           await writeNodes(hand.nodes, nodes)
           for (const { digest, bytes } of nodes) {
             expect(hand.nodes.has(digest)).toBe(true)
+            const lent = hand.nodes.lent(digest)
+            const copy = lent && { ...lent, deflated: Buffer.from(lent.deflated) }
+            const segment = hand.nodes.segment(digest)
+            expect(copy).toEqual(segment && { ...segment, deflated: Buffer.from(segment.deflated) })
             expect(Buffer.from(await hand.nodes.read(digest)).equals(bytes)).toBe(true)
           }
         }),

@@ -2,10 +2,13 @@
  * What a depot does with a data folder that it cannot use: it says why in a sentence, ends, and leaves everything as it
  * was.
  */
-import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { DiskRoom } from '../../src/disk/room.ts'
+import { openLedger } from '../../src/ledger/open.ts'
 import { publish } from '../support/publish.ts'
+import { realClock } from '../support/real-world.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/temporary-folder.ts'
 import { refused, served } from './served.ts'
 
@@ -111,6 +114,47 @@ describe('a data folder of a newer depot', () => {
     expect(outcome.log).toContain('has format 999')
     expect(await contentsOf(data)).toEqual(before)
   })
+})
+
+describe('a data folder that has lost its ledger', () => {
+  it.each([
+    ['is not there', async (path: string) => await rm(path)],
+    ['is empty', async (path: string) => await truncate(path)],
+    ['has no generation', async (path: string) => await writeFile(path, await emptyLedger())],
+  ])('because it %s is refused and left as it is', async (_how, lose) => {
+    {
+      await using depot = await served({ data })
+      await publish(depot.client, { name: 'hello', version: '1.0.0' })
+      await depot.end('SIGTERM')
+    }
+    const path = join(data, 'ledger.lmdb')
+    const backup = await readFile(path)
+    await lose(path)
+    const before = await contentsOf(data)
+    for (let time = 0; time < 2; time += 1) {
+      const outcome = await refused({ data })
+      expect(outcome.code).toBe(1)
+      expect(outcome.log).toMatch(/^depot: .*cannot be used.*restore ledger\.lmdb from a backup/m)
+      const after = await contentsOf(data)
+      // What LMDB notes of who has it open.
+      const files = Object.keys(after).filter((name) => !name.endsWith('-lock'))
+      expect(files.filter((name) => after[name] !== before[name])).toEqual([])
+      expect(Object.keys(after)).toEqual(Object.keys(before))
+    }
+    await writeFile(path, backup)
+    await using again = await served({ data })
+    expect((await again.client.head()).record.number).toBe(1)
+  })
+
+  /** That of a start that was cut short before its first generation. */
+  async function emptyLedger(): Promise<Buffer> {
+    const other = join(folder.path, 'other')
+    await mkdir(other)
+    const room = DiskRoom.on(other, realClock)
+    const ledger = await openLedger(other, { clock: realClock, log: { warn: () => undefined }, room })
+    await ledger[Symbol.asyncDispose]()
+    return await readFile(join(other, 'ledger.lmdb'))
+  }
 })
 
 describe('an address that is taken', () => {

@@ -21,7 +21,7 @@ export interface BlobParts {
   readonly ledger: Pick<Ledger, 'blobs'>
   readonly pool: Pick<Pool, 'put' | 'putAll' | 'absent' | 'open'>
   readonly incoming: Incoming
-  readonly access: Pick<Access, 'use' | 'afford' | 'allowance' | 'isLive'>
+  readonly access: Pick<Access, 'charge' | 'afford' | 'allowance' | 'isLive'>
   readonly room: Room
   readonly clock: Clock
   /** What every upload has to keep. */
@@ -71,8 +71,6 @@ export class StageBlobs {
   /** Leases what was declared and tells what is absent. Fails with `quota-exceeded` or `disk-full` if that cannot come. */
   async missing(actor: Actor, stage: Stage, declared: readonly Stored[]): Promise<readonly Digest[]> {
     const { ledger, pool, access, room } = this.#parts
-    // Leases are rows of the ledger and take room as well: they may not take what is kept for commits.
-    await room.demand(declared.length * LIMITS.leaseBytes)
     const pace = slices(this.#parts.clock)
     for (let at = 0; at < declared.length; at += LEASED_AT_ONCE) {
       const some = declared.slice(at, at + LEASED_AT_ONCE)
@@ -84,7 +82,7 @@ export class StageBlobs {
     }
     const absent = new Set(await pool.absent(declared))
     const coming = declared.reduce((sum, blob) => sum + (absent.has(blob.digest) ? blob.size : 0), 0)
-    access.afford(actor.id, coming)
+    await access.afford(actor.id, coming)
     if (coming > 0) await room.demand(coming)
     return [...absent]
   }
@@ -95,18 +93,14 @@ export class StageBlobs {
     stage: Stage,
     blobs: readonly { readonly digest: Digest; readonly bytes: Uint8Array }[],
   ): Promise<readonly Digest[]> {
-    const { ledger, pool, access, room } = this.#parts
-    await room.demand(blobs.length * LIMITS.leaseBytes)
+    const { ledger, pool, access } = this.#parts
     const digests = blobs.map((blob) => blob.digest)
-    await ledger.blobs.lease(stage.id, digests)
-    await access.use(
-      actor.id,
-      blobs.reduce((sum, blob) => sum + blob.bytes.length, 0),
-    )
-    return await pool.putAll(
-      blobs.map((blob) => blob.bytes),
-      digests,
-    )
+    const bytes = blobs.map((blob) => blob.bytes)
+    const sum = bytes.reduce((before, { length }) => before + length, 0)
+    return await access.charge(actor.id, sum, async () => {
+      await ledger.blobs.lease(stage.id, digests)
+      return await pool.putAll(bytes, digests)
+    })
   }
 
   /** How far a blob has come: whole, whoever brought it, or in part; undefined when nothing of it is here. */
@@ -183,10 +177,9 @@ export class StageBlobs {
   }
 
   async #take(actor: Actor, stage: Stage, part: UploadPart): Promise<UploadOutcome> {
-    const { ledger, incoming, access } = this.#parts
+    const { ledger, incoming } = this.#parts
     const id = uploadId(stage.id, hexOf(part.digest))
     await ledger.blobs.lease(stage.id, [part.digest])
-    if (part.size !== undefined) access.afford(actor.id, part.size - part.offset)
     const offset = await naming(part.digest, this.#append(actor, id, part))
     if (!part.complete) return { kind: 'partial', offset }
     if (part.size !== undefined && offset < part.size)

@@ -14,6 +14,7 @@ import { EMPTY_TREE } from '../../metaset/tree.ts'
 import { failure } from '../../model/errors.ts'
 import { demandText, parseChannelName } from '../../model/name.ts'
 import { slices } from '../../model/slice.ts'
+import { Turns } from '../../pool/disk/turns.ts'
 import type { Access } from '../access.ts'
 import { type Actor, demand } from '../actor.ts'
 import type { Examine, ExaminedManifest } from '../read/examine.ts'
@@ -25,7 +26,7 @@ export interface ReleaseParts extends KeepParts {
   readonly ledger: Pick<Ledger, 'changes' | 'blobs'>
   readonly nodes: NodeReader
   readonly examine: Examine
-  readonly access: Pick<Access, 'use'>
+  readonly access: Pick<Access, 'charge'>
   /** The view of the head at this moment. */
   readonly head: () => Promise<View>
 }
@@ -35,6 +36,7 @@ const PAGE = 1_000
 
 export class StageReleases {
   readonly #parts: ReleaseParts
+  readonly #turns = new Turns()
 
   constructor(parts: ReleaseParts) {
     this.#parts = parts
@@ -73,8 +75,11 @@ export class StageReleases {
 
   /** Takes a release out of the channel. Fails with `not-found` when neither head nor stage has it. */
   async remove(actor: Actor, stage: Stage, wish: Wish): Promise<void> {
-    await this.#existing(actor, stage, wish)
-    await this.#write(stage, wish.channel, keyOf(wish.name, wish.version), encodeChange({ kind: 'remove' }))
+    const key = keyOf(wish.name, wish.version)
+    await this.#inTurn(stage, [{ channel: wish.channel, key }], async () => {
+      await this.#existing(actor, stage, wish)
+      await this.#write(stage, wish.channel, key, encodeChange({ kind: 'remove' }))
+    })
   }
 
   /** Marks a release as yanked or deprecated, or takes the mark away. Fails with `not-found`. */
@@ -85,17 +90,12 @@ export class StageReleases {
     mark: { readonly status: 'yanked' | 'deprecated' | null; readonly reason?: string },
   ): Promise<void> {
     if (mark.reason !== undefined) demandText(mark.reason, 'the reason')
-    const { status: _, reason: __, ...plain } = await this.#existing(actor, stage, wish)
-    const release: Release =
-      mark.status === null
-        ? plain
-        : { ...plain, status: mark.status, ...(mark.reason === undefined ? {} : { reason: mark.reason }) }
-    await this.#write(
-      stage,
-      wish.channel,
-      keyOf(wish.name, wish.version),
-      encodeChange({ kind: 'line', release }),
-    )
+    const key = keyOf(wish.name, wish.version)
+    await this.#inTurn(stage, [{ channel: wish.channel, key }], async () => {
+      const { status: _, reason: __, ...plain } = await this.#existing(actor, stage, wish)
+      const release: Release = mark.status === null ? plain : marked(plain, mark.status, mark.reason)
+      await this.#write(stage, wish.channel, key, encodeChange({ kind: 'line', release }))
+    })
   }
 
   /** Makes a channel, freezes or unfreezes it. Needs `admin`. */
@@ -140,13 +140,14 @@ export class StageReleases {
       const turn = pace.breathe()
       if (turn !== undefined) await turn
     }
-    await this.#parts.access.use(
-      actor.id,
-      examined.reduce((sum, { bytes }) => sum + bytes.length, 0),
-    )
-    const staged = await keepManifests(this.#parts, stage.id, examined)
-    await this.#parts.ledger.changes.write(stage.id, [...rows.values()])
-    return staged
+    const { access, ledger } = this.#parts
+    const sum = examined.reduce((before, { bytes }) => before + bytes.length, 0)
+    return await access.charge(actor.id, sum, async () => {
+      const staged = await keepManifests(this.#parts, stage.id, examined)
+      const all = [...rows.values()]
+      await this.#inTurn(stage, all, async () => await ledger.changes.write(stage.id, all))
+      return staged
+    })
   }
 
   /**
@@ -192,9 +193,25 @@ export class StageReleases {
     return view
   }
 
+  /** After everybody who came before for one of these rows: what was read of a row is still true when it is written. */
+  async #inTurn<Result>(
+    { id }: Stage,
+    rows: readonly Pick<ChangeRow, 'channel' | 'key'>[],
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    return await this.#turns.take(
+      rows.map(({ channel, key }) => `${id} ${channel} ${key}`),
+      work,
+    )
+  }
+
   async #write(stage: Stage, channel: string, key: string, value: string): Promise<void> {
     await this.#parts.ledger.changes.write(stage.id, [{ channel, key, value }])
   }
+}
+
+function marked(plain: Release, status: 'yanked' | 'deprecated', reason: string | undefined): Release {
+  return { ...plain, status, ...(reason === undefined ? {} : { reason }) }
 }
 
 /** The line that the catalog will show of it. */

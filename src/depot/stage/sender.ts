@@ -20,7 +20,7 @@ export interface Watch {
   readonly isLive: () => boolean
 }
 
-/** Fails with `unauthorised` or `upload-too-slow` instead of the next piece. */
+/** Fails with `unauthorised` instead of the next piece, or with `upload-too-slow` behind it: what came late is kept. */
 export async function* watched(
   pieces: AsyncIterable<Uint8Array>,
   { clock, pace, isLive }: Watch,
@@ -33,13 +33,13 @@ export async function* watched(
       throw failure('unauthorised', { reason: 'the token was revoked or has expired during the upload' })
     waitedMs += clock.monotonic() - asked
     found += piece.length
+    yield piece
     if (waitedMs >= pace.perMs) {
       if (found < pace.bytes)
         throw failure('upload-too-slow', { found, least: pace.bytes, seconds: Math.round(waitedMs / 1000) })
       waitedMs = 0
       found = 0
     }
-    yield piece
     asked = clock.monotonic()
   }
 }

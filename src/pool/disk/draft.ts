@@ -35,8 +35,11 @@ export class Draft {
   /** A new one. Fails with `disk-full` when there is no room for as many bytes as it will have. */
   static async begin(parts: DraftParts, path: string, bytes: number): Promise<Draft> {
     const { files, room, purpose } = parts
-    await room.claim({ bytes, files: 1, purpose })
-    const file = await room.explained(files.open(path, 'new'), bytes)
+    await room.demand(bytes, purpose)
+    const file = await room.claim(
+      { bytes: 0, files: 1, purpose },
+      async () => await room.explained(files.open(path, 'new'), bytes),
+    )
     return new Draft(path, file, parts, { hasher: hasher(), size: 0 })
   }
 
@@ -61,16 +64,17 @@ export class Draft {
 
   async append(bytes: Uint8Array): Promise<void> {
     const { room, purpose } = this.#parts
-    for (const piece of cut(bytes)) {
-      const asked = room.claim({ bytes: piece.length, purpose })
-      if (asked !== undefined) await asked
-      const written = room.explained(this.#file.write(piece, this.#size), piece.length)
-      this.#torn = true
-      this.#hasher.update(piece)
-      await written
-      this.#size += piece.length
-      this.#torn = false
-    }
+    for (const piece of cut(bytes))
+      await room.claim({ bytes: piece.length, purpose }, async () => await this.#write(piece))
+  }
+
+  async #write(piece: Uint8Array): Promise<void> {
+    const written = this.#parts.room.explained(this.#file.write(piece, this.#size), piece.length)
+    this.#torn = true
+    this.#hasher.update(piece)
+    await written
+    this.#size += piece.length
+    this.#torn = false
   }
 
   async close(): Promise<void> {

@@ -152,8 +152,7 @@ export class LargeBlobs {
     const path = this.#pathOf(digest)
     const found = await stat(path).catch(unlessGone)
     if (found?.size !== size) return false
-    // A disk that cannot read it any more has damaged it.
-    const read = await hashFile(path, size).catch(() => undefined)
+    const read = await hashFile(path, size).catch(unlessUnreadable)
     return read?.hasher.digest() === digest
   }
 
@@ -205,6 +204,11 @@ export class LargeBlobs {
   #damagedOf(digest: Digest): string {
     return `${this.#pathOf(digest)}.damaged`
   }
+}
+
+/** A disk that cannot read a file any more has damaged it; what else fails says nothing of its bytes. */
+function unlessUnreadable(error: unknown): undefined {
+  if (codeOf(error) !== 'EIO') throw error
 }
 
 async function* readBlob(
