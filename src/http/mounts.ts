@@ -38,14 +38,13 @@ export function generationMount(parts: Parts, guard: Guard): ReadingOf {
 export function previewMount(parts: Parts, guard: Guard): ReadingOf {
   return async (request, reply) => {
     const actor = guard.actor(request)
-    const stage = parts.stages.use(actor, (request.params as { readonly stage: string }).stage)
+    const { id, base } = parts.stages.use(actor, (request.params as { readonly stage: string }).stage)
     const head = parts.head.now()
     const { pin, floor } = demandOf(request)
-    if (pin !== undefined && pin !== stage.base)
-      throw failure('pin-conflict', { url: stage.base, header: pin })
+    if (pin !== undefined && pin !== base) throw failure('pin-conflict', { url: base, header: pin })
     if (floor !== undefined) resolveGeneration(parts.generations, head, { floor })
-    const metaset = await parts.commits.preview(stage)
-    const view = parts.views.preview(stage.base, metaset)
+    const metaset = await parts.stages.during(actor, id, async (stage) => await parts.commits.preview(stage))
+    const view = parts.views.preview(base, metaset)
     const reading: Reading = { view, mount: 'preview', head, isPrivate: true }
     stampGeneration(reply, reading)
     return reading

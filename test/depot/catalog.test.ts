@@ -40,9 +40,20 @@ async function plant(model: Map<Key, Buffer>): Promise<Planted> {
   const tree = await forest.plant(model)
   const stored: Stored = new Map()
   for (const [digest, bytes] of forest.nodes.bytes) stored.set(digest, encodeSegment(bytes))
-  const nodes = { segment: (digest: Digest) => stored.get(digest) }
+  const nodes = {
+    segment: (digest: Digest) => stored.get(digest),
+    lent: (digest: Digest) => lent(stored.get(digest)),
+  }
   const plain = Buffer.concat(sorted(model).map(({ line }) => line ?? Buffer.alloc(0)))
   return { tree, stored, sources: { reader: forest.nodes, nodes, slices: NEVER }, plain }
+}
+
+/** A segment whose bytes are good until somebody else has his turn. */
+function lent(segment: Segment | undefined): Segment | undefined {
+  if (segment === undefined) return undefined
+  const deflated = Buffer.from(segment.deflated)
+  queueMicrotask(() => deflated.fill(0xff))
+  return { ...segment, deflated }
 }
 
 /** Each piece is taken before the next one is asked for, as its giver may use it again. */

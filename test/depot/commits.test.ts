@@ -2,13 +2,15 @@
  * Committing: stages rebase by themselves, every real conflict is listed, one request makes one generation however
  * often it is sent, and what was acknowledged is never lost (PROTOCOL §8, I28, I29).
  */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { channelsOf, releaseChangesOf } from '../../src/depot/commit/rows.ts'
 import type { Stage } from '../../src/ledger/ledger.ts'
 import { encodeMetaset } from '../../src/metaset/metaset.ts'
 import { digestOf } from '../../src/model/digest.ts'
 import { DepotError } from '../../src/model/errors.ts'
 import type { Conflict } from '../../src/model/failures.ts'
 import { encodeRecord, gidOf } from '../../src/model/generation.ts'
+import { LIMITS } from '../../src/model/limits.ts'
 import {
   actorWith,
   commit,
@@ -336,5 +338,41 @@ describe('a preview', () => {
     await at.depot.commits.preview(at.depot.stages.show(at.admin, stage.id))
     expect(at.depot.head.now()).toEqual(head)
     expect(await offered(at)).toEqual(['hello 1.0.0', 'hello 1.1.0'])
+  })
+})
+
+describe('a stage of many channels', () => {
+  async function stageOf(channels: number): Promise<Stage> {
+    const stage = await open(at, at.admin)
+    const rows = Array.from({ length: channels }, (_, number) => ({
+      channel: `channel-${number}`,
+      key: '',
+      value: JSON.stringify({ kind: 'settings', format: 'semver', frozen: false }),
+    }))
+    await at.stores.ledger.changes.write(stage.id, rows)
+    return stage
+  }
+
+  it('is refused before anything is planned when they are too many', async () => {
+    const nodes = vi.spyOn(at.depot.nodes, 'pack')
+    expect(await outcomeOf(commit(at, at.admin, await stageOf(LIMITS.channels)))).toBe('limit-exceeded')
+    expect(nodes).not.toHaveBeenCalled()
+  })
+
+  it('reads few rows for each of them', async () => {
+    const stage = await stageOf(LIMITS.channels - 1)
+    let read = 0
+    const { changes } = at.stores.ledger
+    const counting: Pick<typeof changes, 'list'> = {
+      list: (...how) => {
+        const rows = changes.list(...how)
+        read += rows.length
+        return rows
+      },
+    }
+    const names = channelsOf(counting, stage.id)
+    for (const name of names) expect([...releaseChangesOf(counting, stage.id, name)]).toEqual([])
+    expect(names).toHaveLength(LIMITS.channels - 1)
+    expect(read).toBeLessThan(6 * LIMITS.channels)
   })
 })

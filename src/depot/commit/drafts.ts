@@ -31,9 +31,9 @@ export interface DraftsParts {
 }
 
 /** Planning ahead begins with so many rows. */
-const FEW = 64
+const FEW = 32
 /** And goes on whenever one row in so many was touched. */
-const SHARE = 8
+const SHARE = 16
 
 export class Drafts {
   readonly #parts: DraftsParts

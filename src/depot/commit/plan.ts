@@ -49,12 +49,13 @@ export async function planStage(parts: PlanParts, input: PlanInput): Promise<Met
   const { stage, base, head, writer } = input
   const conflicts = new Conflicts()
   const channels = new Map(Object.entries(head.channels))
-  for (const name of channelsOf(parts.changes, stage.id)) {
+  const touched = channelsOf(parts.changes, stage.id)
+  if (new Set([...channels.keys(), ...touched]).size > LIMITS.channels)
+    throw failure('limit-exceeded', { what: 'channels', limit: LIMITS.channels })
+  for (const name of touched) {
     const planner = new ChannelPlanner(parts, { ...input, name, conflicts })
     channels.set(name, await planner.plan(channelIn(base, name), channelIn(head, name)))
   }
-  if (channels.size > LIMITS.channels)
-    throw failure('limit-exceeded', { what: 'channels', limit: LIMITS.channels })
   await writer.flush()
   conflicts.refuse()
   return { ...head, channels: Object.fromEntries(channels) }

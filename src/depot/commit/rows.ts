@@ -3,6 +3,7 @@
  */
 import type { ChangeRow, Changes, StageId } from '../../ledger/ledger.ts'
 import type { Key } from '../../metaset/key.ts'
+import { LIMITS } from '../../model/limits.ts'
 import {
   CHANNEL_KEY,
   type ChannelChange,
@@ -11,21 +12,25 @@ import {
   type ReleaseChange,
 } from '../stage/change.ts'
 
-const PAGE = 512
+/** Rows read at once: few at first, for a stage may have few in each of many channels. */
+const FIRST_PAGE = 4
+const LAST_PAGE = 512
+const GROWTH = 4
 
 /** Greater than every key: no byte of UTF-8 is 0xff. */
 const AFTER_ALL = '\u00ff'
 
-/** The channels that a stage touches, in order. */
+/** The channels that a stage touches, in order; one more than a depot may have, where there are too many. */
 export function channelsOf(changes: Pick<Changes, 'list'>, stage: StageId): readonly string[] {
   const channels: string[] = []
-  for (;;) {
+  while (channels.length <= LIMITS.channels) {
     const last = channels.at(-1)
     const after = last === undefined ? undefined : { channel: last, key: AFTER_ALL }
     const [row] = changes.list(stage, after, 1)
     if (row === undefined) return channels
     channels.push(row.channel)
   }
+  return channels
 }
 
 /** What the stage does to the channel itself. */
@@ -45,13 +50,13 @@ export function* releaseChangesOf(
   channel: string,
 ): Generator<{ readonly key: Key; readonly change: ReleaseChange }> {
   let after: Pick<ChangeRow, 'channel' | 'key'> = { channel, key: CHANNEL_KEY }
-  for (;;) {
-    const page = changes.list(stage, after, PAGE)
+  for (let size = FIRST_PAGE; ; size = Math.min(size * GROWTH, LAST_PAGE)) {
+    const page = changes.list(stage, after, size)
     for (const row of page) {
       if (row.channel !== channel) return
       after = row
       if (row.value !== undefined) yield { key: row.key as Key, change: decodeReleaseChange(row.value) }
     }
-    if (page.length < PAGE) return
+    if (page.length < size) return
   }
 }

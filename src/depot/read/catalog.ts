@@ -17,7 +17,7 @@ import type { Nodes, Segment } from '../../pool/pool.ts'
 
 export interface CatalogSources {
   readonly reader: NodeReader
-  readonly nodes: Pick<Nodes, 'segment'>
+  readonly nodes: Pick<Nodes, 'segment' | 'lent'>
   readonly slices: Slices
 }
 
@@ -38,12 +38,13 @@ export async function* gzippedCatalog(sources: CatalogSources, tree: Tree): Asyn
   let size = GZIP_HEADER.copy(piece)
   for await (const run of runsOfLeaves(sources.reader, tree)) {
     for (const leaf of run) {
-      const { deflated } = segmentOf(sources, leaf)
+      let { deflated } = demandRight(leaf, sources.nodes.lent(leaf.root))
       if (size + deflated.length > piece.length) {
+        // Others read while the piece is on its way, and what was lent is theirs then.
+        deflated = Buffer.from(deflated)
         yield piece.subarray(0, size)
         size = 0
       }
-      // A leaf may be longer than that: a line has no bound of its own.
       if (deflated.length > piece.length) yield deflated
       else {
         piece.set(deflated, size)
@@ -77,7 +78,7 @@ async function* batchesOf(sources: CatalogSources, tree: Tree): AsyncGenerator<B
   let batch = new Batch()
   for await (const run of runsOfLeaves(sources.reader, tree)) {
     for (const leaf of run) {
-      batch.add(leaf, segmentOf(sources, leaf))
+      batch.add(leaf, demandRight(leaf, sources.nodes.segment(leaf.root)))
       if (batch.bytes < PLAIN_PIECE_BYTES) continue
       yield batch
       batch = new Batch()
@@ -100,8 +101,8 @@ class Batch {
   }
 }
 
-function segmentOf({ nodes }: CatalogSources, leaf: Tree): Segment {
-  const segment = nodes.segment(leaf.root)
+/** The segment of a leaf, which has the length and the checksum that the tree says. */
+function demandRight(leaf: Tree, segment: Segment | undefined): Segment {
   if (segment === undefined) throw failure('blob-unavailable', { digest: leaf.root })
   if (segment.crc32 !== leaf.crc32 || segment.length !== leaf.bytes)
     throw failure('blob-corrupt', { digest: leaf.root, reason: 'its checksum is not the one the tree has' })

@@ -15,10 +15,10 @@ const OVERHEAD_BYTES = 2048
 
 /** Always answers at once: the disk is mapped, and a node takes less time to inflate than a thread to wake up. */
 export class NodeCache implements NodeReader {
-  readonly #nodes: Pick<Nodes, 'segment'>
+  readonly #nodes: Pick<Nodes, 'lent'>
   readonly #decoded: LRUCache<Digest, TreeNode>
 
-  constructor(nodes: Pick<Nodes, 'segment'>, maximumBytes: number = LIMITS.nodeCacheBytes) {
+  constructor(nodes: Pick<Nodes, 'lent'>, maximumBytes: number = LIMITS.nodeCacheBytes) {
     this.#nodes = nodes
     this.#decoded = new LRUCache({
       maxSize: maximumBytes,
@@ -32,7 +32,7 @@ export class NodeCache implements NodeReader {
   }
 
   #load(digest: Digest, level: number): TreeNode {
-    const segment = this.#nodes.segment(digest)
+    const segment = this.#nodes.lent(digest)
     if (segment === undefined) throw failure('blob-unavailable', { digest })
     const plain = decodeSegment(segment)
     if (typeof plain === 'string') throw failure('blob-corrupt', { digest, reason: plain })

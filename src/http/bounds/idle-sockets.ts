@@ -14,24 +14,29 @@ interface Exchange {
 }
 
 export class IdleSockets {
-  /** The newest of each connection: where that is answered, all before it are. */
-  readonly #newest = new WeakMap<Socket, Exchange>()
+  /** Of each connection those whose answer is not out yet, oldest first: answers keep the order of their requests. */
+  readonly #open = new WeakMap<Socket, readonly Exchange[]>()
 
   note(request: IncomingMessage, response: ServerResponse): void {
-    this.#newest.set(request.socket, { request, response })
+    const { socket } = request
+    this.#open.set(socket, [...(this.#open.get(socket)?.filter(isUnderWay) ?? []), { request, response }])
   }
 
   /** Ends connections on which nothing has moved for `idleMs`. */
   watch(server: Server, idleMs: number, generation: () => string): void {
     server.timeout = idleMs
     server.on('timeout', (socket: Socket) => {
-      const newest = this.#newest.get(socket)
-      if (newest === undefined || newest.response.headersSent) socket.destroy()
-      else if (newest.request.complete) socket.setTimeout(idleMs)
+      const oldest = this.#open.get(socket)?.find(isUnderWay)
+      if (oldest === undefined || oldest.response.headersSent) socket.destroy()
+      else if (oldest.request.complete) socket.setTimeout(idleMs)
       else {
         answerBare(failure('request-timeout', {}), socket, generation())
         socket.destroySoon()
       }
     })
   }
+}
+
+function isUnderWay({ response }: Exchange): boolean {
+  return !response.writableFinished
 }

@@ -4,6 +4,7 @@ import Type from 'typebox'
 import type { CommitWish, Outcome } from '../../depot/commit/commit.ts'
 import type { Depot } from '../../depot/depot.ts'
 import { findGeneration } from '../../depot/read/find-generation.ts'
+import type { Stage } from '../../depot/types.ts'
 import { canonicalText, type Json } from '../../model/canonical.ts'
 import { digestOf } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
@@ -41,11 +42,10 @@ export function commitRoutes(server: FastifyInstance, parts: Parts, guard: Guard
     async (request, reply) => {
       const actor = guard.actor(request)
       const shown = parts.stages.show(actor, request.params.stage)
-      const stage = shown.state === 'committed' ? shown : parts.stages.use(actor, shown.id)
-      return sendOutcome(
-        reply,
-        await parts.commits.commit(actor, stage, wishOf(request, request.body?.message)),
-      )
+      const wish = wishOf(request, request.body?.message)
+      const commit = async (stage: Stage): Promise<Outcome> => await parts.commits.commit(actor, stage, wish)
+      const isOver = shown.state === 'committed'
+      return sendOutcome(reply, await (isOver ? commit(shown) : parts.stages.during(actor, shown.id, commit)))
     },
   )
 
