@@ -5,7 +5,7 @@
  * with the one that was asked in constant time all the same, whatever the map below does.
  */
 import { timingSafeEqual } from 'node:crypto'
-import type { Ledger, Token } from '../ledger/ledger.ts'
+import type { Ledger, Token, TokensSince } from '../ledger/ledger.ts'
 import { type Digest, digestOf, rawOf } from '../model/digest.ts'
 import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
@@ -14,6 +14,7 @@ import { parseScopes } from '../model/scope.ts'
 import type { Clock, Random } from '../model/world.ts'
 import type { Actor } from './actor.ts'
 import { type Allowance, Quotas } from './quotas.ts'
+import { Waiting } from './waiting.ts'
 
 export interface TokenWish {
   readonly label: string
@@ -38,6 +39,7 @@ export class Access {
   readonly #clock: Clock
   readonly #random: Random
   readonly #quotas: Quotas
+  readonly #waiting = new Waiting(LIMITS.nodes)
   /** The hash of every token that was not revoked, by its id: what is asked for every piece of an upload. */
   readonly #hashes: Map<string, Digest>
 
@@ -83,6 +85,7 @@ export class Access {
     }
     await this.#tokens.add(token)
     this.#hashes.set(token.id, token.hash)
+    this.#waiting.wake()
     return { token, secret }
   }
 
@@ -95,6 +98,26 @@ export class Access {
     if (!this.list().some((token) => token.id === id)) throw failure('not-found', { what: `token ${id}` })
     await this.#tokens.revoke(id, this.#clock.now())
     this.#hashes.delete(id)
+    this.#waiting.wake()
+  }
+
+  /** What changed after an edition, or all that there is where nobody can tell. */
+  since(edition: string | undefined): TokensSince {
+    return this.#tokens.since(edition)
+  }
+
+  /**
+   * Waits until the edition is another one than `seen`, up to `waitMs`; whether it is. Fails with `hold-limit` when too
+   * many wait already.
+   */
+  async movedFrom(seen: string, waitMs: number, signal: AbortSignal): Promise<boolean> {
+    if (this.#tokens.edition() === seen) await this.#waiting.wait(waitMs, signal)
+    return this.#tokens.edition() !== seen
+  }
+
+  /** Lets everybody go who waits: the node is closing. */
+  release(): void {
+    this.#waiting.release()
   }
 
   /** Fails with `quota-exceeded` when the token may not upload so many bytes more, or with `unauthorised`. */

@@ -15,6 +15,7 @@ import type { Examine } from './read/examine.ts'
 import { FileIndex } from './read/file-index.ts'
 import { NodeCache } from './read/node-cache.ts'
 import { Views } from './read/views.ts'
+import { Roster } from './roster.ts'
 import { StageBlobs } from './stage/add-blobs.ts'
 import { StageReleases } from './stage/add-releases.ts'
 import { Stages } from './stage/stages.ts'
@@ -33,6 +34,8 @@ export interface DepotParts {
   readonly random: Random
   readonly log: Pick<Log, 'warn'>
   readonly stageIdleMs: number
+  /** It follows an upstream, and begins nothing of its own: it may open without a head. */
+  readonly isReplica?: boolean
 }
 
 export interface Depot {
@@ -43,6 +46,7 @@ export interface Depot {
   readonly pool: Pool
   readonly nodes: Nodes
   readonly access: Access
+  readonly roster: Roster
   readonly stages: Stages
   readonly blobs: StageBlobs
   readonly releases: StageReleases
@@ -53,14 +57,16 @@ export interface Depot {
   close(): Promise<void>
 }
 
-/** The engine over opened stores; a depot that is new gets its generation 0. */
+/** The engine over opened stores; a depot that is new gets its generation 0, unless it is to be a replica. */
 export async function openDepot(parts: DepotParts): Promise<Depot> {
   const { pool, reserve, nodes, incoming, derived, room, ledger, examine, clock, random, log } = parts
-  const head = new Head(await begin({ ledger, pool, clock, random }))
+  const first =
+    parts.isReplica === true ? ledger.generations.head() : await begin({ ledger, pool, clock, random })
+  const head = new Head(first)
   const reader = new NodeCache(nodes)
   const files = new FileIndex(pool, derived, examine, clock)
   const views = new Views(pool, { nodes: reader, files })
-  await views.of(head.now())
+  if (first !== undefined) await views.of(first)
   const drafts = new Drafts({ ledger, reader, nodes, views, head, clock, log })
   const access = new Access(ledger.tokens, clock, random)
   return {
@@ -71,6 +77,7 @@ export async function openDepot(parts: DepotParts): Promise<Depot> {
     pool,
     nodes,
     access,
+    roster: new Roster(clock),
     stages: new Stages({ ledger, incoming, clock, random, idleMs: parts.stageIdleMs }),
     blobs: new StageBlobs({ ledger, pool, incoming, access, room, clock }),
     releases: new StageReleases({

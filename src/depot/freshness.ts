@@ -18,14 +18,14 @@ export interface Demand {
 
 /**
  * Fails with `generation-unknown`, `generation-lost`, `lineage-foreign` (of the floor, then 412; of the pin, then 404
- * or 410), `pin-below-floor` or `generation-retired`.
+ * or 410), `pin-below-floor` or `generation-retired`; and with `generation-behind` when the pin is known and not here.
  */
 export function resolveGeneration(
-  generations: Pick<Ledger['generations'], 'get' | 'lineages'>,
+  generations: Pick<Ledger['generations'], 'get' | 'isHeld' | 'lineages'>,
   head: Generation,
   { pin, floor }: Demand,
 ): Generation {
-  const answering = pin === undefined ? head : pinnedGeneration(generations, head, pin)
+  const answering = pin === undefined ? head : heldGeneration(generations, head, pin)
   if (floor === undefined) return answering
   const least = floor === 'head' ? head.gid : floor
   const lineages = generations.lineages()
@@ -35,7 +35,20 @@ export function resolveGeneration(
   return answering
 }
 
-function pinnedGeneration(
+/** A replica knows the record of every generation, and has what some of them name. */
+function heldGeneration(
+  generations: Pick<Ledger['generations'], 'get' | 'isHeld' | 'lineages'>,
+  head: Generation,
+  pin: Gid,
+): Generation {
+  const known = knownGeneration(generations, head, pin)
+  if (pin !== head.gid && !generations.isHeld(pin))
+    throw failure('generation-behind', { wanted: pin, generation: head.gid })
+  return known
+}
+
+/** The generation with this id, whether what it names is here or not. Fails as `resolveGeneration` does of a pin. */
+export function knownGeneration(
   generations: Pick<Ledger['generations'], 'get' | 'lineages'>,
   head: Generation,
   pin: Gid,

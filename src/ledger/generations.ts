@@ -1,5 +1,6 @@
 /**
- * The log of generations, the lineages, and the flip: the one function that moves the head.
+ * The log of generations, the lineages, and what moves the head: the flip of a depot that commits, and the adoption of
+ * what an upstream has committed.
  *
  * The head is kept in memory and moved only when the transaction of its flip is durable.
  */
@@ -15,8 +16,9 @@ import {
   partsOf,
 } from '../model/generation.ts'
 import { parseInstant } from '../model/instant.ts'
+import { type Link, linksAfter, linksOf } from './chain.ts'
 import { numberKey, numberOf, textKey, timeKey } from './keys.ts'
-import type { Flip, From, Generations } from './ledger.ts'
+import type { Adoption, Flip, From, Generations } from './ledger.ts'
 import type { LmdbOutcomes } from './outcomes.ts'
 import type { LmdbStages } from './stages.ts'
 import type { Row, Store, Tables } from './store.ts'
@@ -33,6 +35,8 @@ export interface GenerationParts {
 
 const HEAD = textKey('head')
 const NEWLINE = 10
+/** Stands behind the id of a generation that is known and not held. */
+const AWAY = ' away'
 
 export class LmdbGenerations implements Generations {
   readonly #parts: GenerationParts
@@ -57,7 +61,13 @@ export class LmdbGenerations implements Generations {
     return generation?.gid === gid ? generation : undefined
   }
 
+  isHeld(gid: Gid): boolean {
+    const row = this.#tables.log.get(numberKey(partsOf(gid).number))
+    return row !== undefined && titleOf(row) === gid
+  }
+
   list(from: From, limit: number): readonly Generation[] {
+    if (from.kind === 'above') return this.#above(from.number, limit)
     const newest = this.#newest(from)
     if (newest === undefined) return []
     const rows = this.#tables.log.getRange({ start: numberKey(newest), reverse: true, limit })
@@ -85,6 +95,45 @@ export class LmdbGenerations implements Generations {
       })
     sweep.start()
     return generation
+  }
+
+  async adopt({ lineages, records }: Adoption): Promise<Generation> {
+    const links = await linksOf(records)
+    const last = links.at(-1)
+    assert(last !== undefined, 'nothing is to be adopted')
+    await this.#parts.store.transact(() => this.#planAdoption(links, lineages))
+    for (const lineage of lineages) if (!this.#lineages.has(lineage.id)) this.#learn(lineage)
+    const head = decode(encode(last))
+    this.#raise(head)
+    return head
+  }
+
+  /** Checks an adoption against what the transaction sees, and gives the rows of all that becomes true with it. */
+  #planAdoption(links: readonly Link[], lineages: readonly Lineage[]): readonly Row[] {
+    const head = this.#storedHead()
+    const own = head && { ...head, bytes: this.#bytesAt(head.record.number) }
+    const fresh = linksAfter(own, links, (number) => this.#at(number)?.gid)
+    const last = fresh.at(-1)
+    if (last === undefined) return []
+    return [
+      ...this.#rowsOfLineages(fresh, lineages),
+      ...fresh.flatMap((link) => rowsOfLink(this.#tables, link, link === last)),
+      [this.#tables.marks, HEAD, numberKey(last.record.number)],
+    ]
+  }
+
+  /** Of the lineages that are new. Fails with `lineage-foreign` when a generation has one that nobody knows. */
+  #rowsOfLineages(links: readonly Link[], lineages: readonly Lineage[]): readonly Row[] {
+    const offered = new Set(lineages.map(({ id }) => id))
+    const isKnown = (id: LineageId): boolean => this.#tables.lineages.doesExist(textKey(id))
+    const stranger = links.find(({ record: { lineage } }) => !offered.has(lineage) && !isKnown(lineage))
+    if (stranger !== undefined)
+      throw failure('lineage-foreign', {
+        wanted: stranger.gid,
+        generation: this.#head?.gid ?? 'none',
+        floor: false,
+      })
+    return lineages.filter(({ id }) => !isKnown(id)).map((lineage) => this.#rowOfLineage(lineage))
   }
 
   /** Checks a flip against what the transaction sees, and gives the rows of all that becomes true with it. */
@@ -120,11 +169,7 @@ export class LmdbGenerations implements Generations {
       flip.lineage?.id === lineage || lineages.doesExist(textKey(lineage)),
       `nobody knows the lineage of ${flip.gid}`,
     )
-    return [
-      [log, numberKey(number), encode(flip)],
-      [times, timeKey(time), numberKey(number)],
-      [marks, HEAD, numberKey(number)],
-    ]
+    return [...rowsOfLink(this.#tables, flip, true), [marks, HEAD, numberKey(number)]]
   }
 
   #rowOfLineage(lineage: Lineage): Row {
@@ -133,6 +178,10 @@ export class LmdbGenerations implements Generations {
 
   #move(generation: Generation, { lineage }: Flip): void {
     if (lineage !== undefined) this.#learn(lineage)
+    this.#raise(generation)
+  }
+
+  #raise(generation: Generation): void {
     if (generation.record.number > (this.#head?.record.number ?? -1)) this.#head = generation
   }
 
@@ -140,8 +189,16 @@ export class LmdbGenerations implements Generations {
     this.#lineages.set(lineage.id, lineage)
   }
 
+  #above(number: number, limit: number): readonly Generation[] {
+    const head = this.#head?.record.number ?? -1
+    if (number >= head) return []
+    const start = numberKey(Math.max(-1, Math.floor(number)) + 1)
+    const rows = this.#tables.log.getRange({ start, end: numberKey(head + 1), limit })
+    return [...rows].map(({ value }) => decode(value))
+  }
+
   /** The number with which a list begins: never beyond the head. */
-  #newest(from: From): number | undefined {
+  #newest(from: Exclude<From, { kind: 'above' }>): number | undefined {
     const head = this.#head?.record.number
     if (head === undefined || from.kind === 'newest') return head
     if (from.kind === 'number') return from.atMost < 0 ? undefined : Math.min(Math.floor(from.atMost), head)
@@ -159,6 +216,21 @@ export class LmdbGenerations implements Generations {
     const value = this.#tables.log.get(numberKey(number))
     return value && decode(value)
   }
+
+  #bytesAt(number: number): Uint8Array {
+    const value = this.#tables.log.get(numberKey(number))
+    assert(value !== undefined, `the log has generation ${number}`)
+    return Buffer.from(value.subarray(value.indexOf(NEWLINE) + 1))
+  }
+}
+
+/** A generation in the log, and by its time. */
+function rowsOfLink({ log, times }: Tables, link: Link, isHeld: boolean): readonly Row[] {
+  const { number, created } = link.record
+  return [
+    [log, numberKey(number), encode(link, isHeld)],
+    [times, timeKey(parseInstant(created)), numberKey(number)],
+  ]
 }
 
 /** The number in the last key of a table; -1 when it is empty. */
@@ -167,15 +239,20 @@ function lastKey(table: Tables['log']): number {
   return key === undefined ? -1 : numberOf(key)
 }
 
-function encode({ gid, bytes }: Pick<Flip, 'gid' | 'bytes'>): Buffer {
-  return Buffer.concat([Buffer.from(`${gid}\n`), bytes])
+function encode({ gid, bytes }: Pick<Link, 'gid' | 'bytes'>, isHeld = true): Buffer {
+  return Buffer.concat([Buffer.from(`${gid}${isHeld ? '' : AWAY}\n`), bytes])
+}
+
+/** The first line of a row: the id, and `AWAY` where only the record is here. */
+function titleOf(value: Buffer): string {
+  return value.toString('latin1', 0, value.indexOf(NEWLINE))
 }
 
 function decode(value: Buffer): Generation {
-  const newline = value.indexOf(NEWLINE)
+  const title = titleOf(value)
   return {
-    gid: value.toString('latin1', 0, newline) as Gid,
-    record: decodeRecord(value.subarray(newline + 1)),
+    gid: (title.endsWith(AWAY) ? title.slice(0, -AWAY.length) : title) as Gid,
+    record: decodeRecord(value.subarray(value.indexOf(NEWLINE) + 1)),
     state: 'active',
     signatures: [],
   }

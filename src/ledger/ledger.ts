@@ -19,28 +19,60 @@ export interface Ledger {
   readonly changes: Changes
   readonly blobs: StageBlobs
   readonly outcomes: Outcomes
-  readonly tokens: Tokens
+  readonly tokens: Tokens & TokenChanges
 }
 
-/** The log of generations, append-only, and the head. */
+/**
+ * The log of generations, append-only, and the head.
+ *
+ * More than five methods, for a replica's log is the same log: it is read by the same readers.
+ */
 export interface Generations {
-  /** The active generation; undefined only before `begin`. */
+  /** The active generation; undefined only before `begin`, or before the first `adopt`. */
   head(): Generation | undefined
   get(gid: Gid): Generation | undefined
-  /** Newest first, from the one before `before`; at most `limit`. By number, or at or before a time (ms). */
+  /**
+   * Whether what a generation of the log names was ever complete here. Of those that a replica passed over only the
+   * record is known: whoever reads under such a pin must be served by a node that has it, and is never told 404.
+   */
+  isHeld(gid: Gid): boolean
+  /** Newest first, but for `above`, which gives the oldest first; at most `limit`, and never beyond the head. */
   list(from: From, limit: number): readonly Generation[]
   lineages(): ReadonlyMap<LineageId, Lineage>
   /**
-   * The one function that moves the head. Fails with `base-changed` when the head is not `flip.expected`; and with
+   * The function that moves the head of a depot that commits. Fails with `base-changed` when the head is not `flip.expected`; and with
    * `stage-unknown`, `stage-expired` or `stage-changed`.
    */
   flip(flip: Flip): Promise<Generation>
+  /**
+   * Takes over what an upstream has committed, and moves the head to the last of it, in one transaction. Everything that
+   * the last one names is here; those before it become known and are not held.
+   *
+   * Never goes back: fails with `origin-diverged` when the records lead to an older generation, to another one under a
+   * number that is known here, or do not follow the head; with `digest-mismatch` or `bad-request` when they are not what
+   * they say, and with `lineage-foreign` when their lineage is nowhere.
+   */
+  adopt(adoption: Adoption): Promise<Generation>
 }
 
 export type From =
   | { readonly kind: 'newest' }
   | { readonly kind: 'number'; readonly atMost: number }
   | { readonly kind: 'time'; readonly atMostMs: number }
+  | { readonly kind: 'above'; readonly number: number }
+
+export interface Adoption {
+  /** Those that are known here already are passed over. */
+  readonly lineages: readonly Lineage[]
+  /** At least one, oldest first, each the child of the one before it. Those that are here already are passed over. */
+  readonly records: readonly AdoptedRecord[]
+}
+
+export interface AdoptedRecord {
+  readonly gid: Gid
+  /** The canonical bytes, stored verbatim. */
+  readonly bytes: Uint8Array
+}
 
 /** Everything that becomes true at once when the head moves. */
 export interface Flip {
@@ -196,4 +228,23 @@ export interface Tokens {
   revoke(id: string, atMs: number): Promise<void>
   /** Counts uploaded bytes. Whether the token may bring them was asked before. */
   use(id: string, bytes: number): Promise<void>
+}
+
+/**
+ * The state of all tokens, but for what they have used: it moves with every token that is added or revoked. Two
+ * ledgers of one edition have the same tokens: it is a number and a digest over all changes so far.
+ */
+export type AccessEdition = string & { readonly [brand]: 'AccessEdition' }
+
+export interface TokenChanges {
+  edition(): AccessEdition
+  /** What changed after `edition`; all tokens when it is undefined, or not one that this ledger remembers. */
+  since(edition: string | undefined): TokensSince
+}
+
+export interface TokensSince {
+  readonly edition: AccessEdition
+  /** Whether these are all tokens there are, and not only those that were added or revoked. */
+  readonly isWhole: boolean
+  readonly tokens: readonly Token[]
 }

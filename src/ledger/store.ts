@@ -25,7 +25,7 @@ export type Room = Pick<DiskRoom, 'claim' | 'explain'>
 export const FILE = 'ledger.lmdb'
 
 const NAMES = [
-  'marks', // 'head' -> number of the head
+  'marks', // 'head' -> number of the head, 'access' -> edition of the tokens
   'log', // number -> gid, newline, canonical bytes of the record
   'times', // created -> number
   'lineages', // id -> lineage

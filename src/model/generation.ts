@@ -5,8 +5,9 @@
  * first 64 bits of the digest of the record. The record names its parent by the full digest: equal id, equal history.
  */
 import { canonicalBytes } from './canonical.ts'
-import { type Digest, digestOf, hexOf, parseDigest } from './digest.ts'
+import { type Digest, digestOf, hexOf, isDigest, parseDigest } from './digest.ts'
 import { failure } from './errors.ts'
+import { parseInstant } from './instant.ts'
 import { clip } from './name.ts'
 
 declare const brand: unique symbol
@@ -95,6 +96,34 @@ export function gidOf(record: GenerationRecord, bytes: Uint8Array = encodeRecord
 export function decodeRecord(bytes: Uint8Array): GenerationRecord {
   const record = JSON.parse(Buffer.from(bytes).toString()) as GenerationRecord
   parseDigest(record.metaset)
+  return record
+}
+
+/**
+ * Reads a record that comes from elsewhere under the id that it should have. Fails with `digest-mismatch` when it has
+ * another one, and with `bad-request` when it is no record.
+ */
+export function checkedRecord(gid: Gid, bytes: Uint8Array): GenerationRecord {
+  const record = parsedRecord(bytes)
+  const found = gidOf(record, bytes)
+  if (found !== gid) throw failure('digest-mismatch', { expected: gid, found })
+  return record
+}
+
+function parsedRecord(bytes: Uint8Array): GenerationRecord {
+  let record: GenerationRecord
+  try {
+    record = decodeRecord(bytes)
+    parseInstant(record.created)
+  } catch (cause) {
+    throw failure('bad-request', { reason: 'this is not the record of a generation' }, { cause })
+  }
+  const { v, parent, parentDigest } = record
+  if (v !== 1)
+    throw failure('bad-request', { reason: `the record has version ${String(v)}, and this program knows 1` })
+  const isFirst = parent === null && parentDigest === null
+  if (!isFirst && !(isGid(parent) && isDigest(parentDigest)))
+    throw failure('bad-request', { reason: 'the record does not name its parent' })
   return record
 }
 

@@ -71,7 +71,12 @@ export const LIMITS = {
   idempotencyKeyBytes: 255,
   idempotencyKeepMs: 604_800_000,
   waitMs: 25_000,
+  /** A request waits so long for a generation at most, and usually; and so many do at a time (PROTOCOL §6, §14). */
   holdMs: 10_000,
+  holdDefaultMs: 2_000,
+  holds: 512,
+  /** Requests that other nodes answer for this one. */
+  relays: 64,
   watchers: 10_000,
   parallelUploads: 64,
   /** So that no publisher takes the places of all others. */
@@ -79,6 +84,33 @@ export const LIMITS = {
   /** An upload brings so many bytes in so much time that the depot waits for them, or is ended. */
   uploadPaceBytes: 61_440,
   uploadPaceMs: 60_000,
+
+  // Replication.
+  /** Digests that one request of a replica names. */
+  replicationBatch: 1_000,
+  /** Inner nodes that it asks for at once: each may name 512 more. */
+  replicationInner: 64,
+  /** Bytes of small files that it asks for at once. */
+  replicationBytes: 16_777_216,
+  /** Requests that copy trees, and as many that copy blobs. */
+  replicationLanes: 4,
+  metasetBytes: 4_194_304,
+  /** An upstream of which nothing comes for so long is given up, and asked again. */
+  upstreamSilenceMs: 30_000,
+  retryLeastMs: 250,
+  retryMostMs: 10_000,
+  /** Of a node of a tree, plain or packed: 512 lines, the longest there may be of 13 KiB. */
+  nodeBytes: 8_388_608,
+  /** Of a record, a lineage or a token as one line: what people wrote, every character of it escaped. */
+  replicationLineBytes: 131_072,
+  /** Nodes that follow this one, and how long one that is silent is remembered. */
+  nodes: 256,
+  nodeForgetMs: 3_600_000,
+  /** A replica asks its origin so often, takes a word of it for good for so long, and hopes for its first one so long. */
+  heartbeatMs: 1_000,
+  leaseMs: 5_000,
+  bootGraceMs: 10_000,
+  nodeIdBytes: 64,
 
   // Memory.
   answerCacheBytes: 67_108_864,

@@ -5,6 +5,7 @@
 import type { Actor } from '../../src/depot/actor.ts'
 import type { CommitWish, Outcome } from '../../src/depot/commit/commit.ts'
 import { type Depot, openDepot } from '../../src/depot/depot.ts'
+import type { Examine } from '../../src/depot/read/examine.ts'
 import type { View } from '../../src/depot/read/view.ts'
 import { formatOf } from '../../src/format/format.ts'
 import { openExaminer } from '../../src/job/examine-in-worker.ts'
@@ -31,11 +32,14 @@ export interface EngineOptions {
   readonly folder?: string
   readonly clock?: StillClock
   readonly wrap?: (stores: Stores) => Stores
+  /** It begins nothing of its own. */
+  readonly isReplica?: boolean
 }
 
 export interface Engine extends AsyncDisposable {
   readonly depot: Depot
   readonly stores: Stores
+  readonly examine: Examine
   readonly clock: StillClock
   readonly folder: string
   readonly admin: Actor
@@ -43,7 +47,8 @@ export interface Engine extends AsyncDisposable {
 
 export const IDLE_MS = 3_600_000
 
-export async function engine({ folder, clock = stillClock(), wrap }: EngineOptions = {}): Promise<Engine> {
+export async function engine(options: EngineOptions = {}): Promise<Engine> {
+  const { folder, clock = stillClock(), wrap, isReplica = false } = options
   const own = folder === undefined ? await temporaryFolder() : undefined
   const path = folder ?? own?.path ?? ''
   const store = await openDiskStore(path, { clock, random: realRandom })
@@ -54,7 +59,7 @@ export async function engine({ folder, clock = stillClock(), wrap }: EngineOptio
   const stores = { pool, reserve, nodes, incoming, derived, room, ledger }
   const wrapped = wrap?.(stores) ?? stores
   const { examine } = examiner
-  const parts = { ...wrapped, examine, clock, random: realRandom, log, stageIdleMs: IDLE_MS }
+  const parts = { ...wrapped, examine, clock, random: realRandom, log, stageIdleMs: IDLE_MS, isReplica }
   let opened: Depot | undefined
   const close = async (): Promise<void> => {
     await opened?.close()
@@ -69,6 +74,7 @@ export async function engine({ folder, clock = stillClock(), wrap }: EngineOptio
     return {
       depot,
       stores,
+      examine,
       clock,
       folder: path,
       admin: await adminOf(depot),

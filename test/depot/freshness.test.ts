@@ -54,6 +54,7 @@ const lineages: readonly Lineage[] = [
 
 const generations = {
   get: (gid: Gid) => KNOWN.find((known) => known.gid === gid),
+  isHeld: () => true,
   lineages: () => new Map(lineages.map((lineage) => [lineage.id, lineage])),
 }
 

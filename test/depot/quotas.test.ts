@@ -254,6 +254,8 @@ describe('a quota', () => {
           add: async (token: Parameters<typeof tokens.add>[0]) => await tokens.add(token),
           list: () => tokens.list(),
           byHash: (hash: Digest) => tokens.byHash(hash),
+          edition: () => tokens.edition(),
+          since: (edition: string | undefined) => tokens.since(edition),
           revoke: async (id: string, atMs: number) => await tokens.revoke(id, atMs),
           use,
         }

@@ -51,6 +51,12 @@ describe('the log', () => {
         expect(ledger.generations.list({ kind: 'number', atMost: number }, limit)).toEqual(
           all.filter((generation) => generation.record.number <= number).slice(0, limit),
         )
+        expect(ledger.generations.list({ kind: 'above', number }, limit)).toEqual(
+          all
+            .filter((generation) => generation.record.number > number)
+            .reverse()
+            .slice(0, limit),
+        )
         const atMostMs = FIRST_MS + number * 10_000 + ms
         expect(ledger.generations.list({ kind: 'time', atMostMs }, limit)).toEqual(
           all.filter((generation) => Date.parse(generation.record.created) <= atMostMs).slice(0, limit),
@@ -68,6 +74,8 @@ describe('the log', () => {
       .list({ kind: 'number', atMost: 999 }, 5)
       .map((one) => one.record.number)
     expect(numbers).toEqual([1, 0])
+    const above = ledger.generations.list({ kind: 'above', number: 0 }, 5)
+    expect(above.map((one) => one.record.number)).toEqual([1, 1_000])
   })
 
   it('is the same after a restart', async () => {

@@ -6,7 +6,7 @@ import { failure } from '../../model/errors.ts'
 import { type Generation, isGid } from '../../model/generation.ts'
 import { epochOf, parseInstant } from '../../model/instant.ts'
 import { clip } from '../../model/name.ts'
-import { resolveGeneration } from '../freshness.ts'
+import { knownGeneration } from '../freshness.ts'
 import type { Head } from '../head.ts'
 
 export interface FindParts {
@@ -18,13 +18,14 @@ const NUMBER = /^g?(0|[1-9]\d{0,14})$/
 
 /**
  * A moment gives the newest generation at or before it. Nothing is found that is newer than the head that is handed in,
- * so that under a pin the answer is the same for ever. Fails with `not-found`, or as `resolveGeneration` does.
+ * so that under a pin the answer is the same for ever. What it names need
+ * not be here. Fails with `not-found`, or as `resolveGeneration` does.
  */
 export function findGeneration({ head, generations }: FindParts, ref: string): Generation {
   const newest = head.now()
   if (ref === 'head') return newest
   const found = isGid(ref)
-    ? resolveGeneration(generations, newest, { pin: ref })
+    ? knownGeneration(generations, newest, ref)
     : byNumberOrTime(generations, newest, ref)
   if (found === undefined || found.record.number > newest.record.number)
     throw failure('not-found', { what: `generation ${clip(ref)}` })

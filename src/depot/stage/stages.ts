@@ -147,6 +147,7 @@ export class Stages {
   async dropUploads(): Promise<void> {
     const { incoming, ledger } = this.#parts
     for await (const { id } of incoming.list()) {
+      if (isCopy(id)) continue
       const stage = ledger.stages.get(stageOfUpload(id))
       if (stage?.state !== 'open') await incoming.drop(id).catch(unlessBusy)
     }
@@ -176,6 +177,18 @@ export class Stages {
 export function uploadId(stage: StageId, hex: string): string {
   return `${stage}-${hex}`
 }
+
+/** The id under which a blob comes that is copied from an upstream: no stage is called like that. */
+export function copyId(hex: string): string {
+  return `${COPY}${hex}`
+}
+
+/** Whether an upload belongs to a replica, which drops it itself. */
+export function isCopy(id: string): boolean {
+  return id.startsWith(COPY)
+}
+
+const COPY = 'copy-'
 
 function stageOfUpload(id: string): StageId {
   return id.slice(0, id.indexOf('-')) as StageId

@@ -1,0 +1,27 @@
+/**
+ * What a node knows of itself and of its origin: what the gate decides by (PROTOCOL §4, §5).
+ */
+import type { Gid } from '../model/generation.ts'
+import type { NodeState } from './gate.ts'
+import type { Head } from './head.ts'
+
+export interface Node {
+  /** Asked in the same turn in which the answer is chosen. */
+  state(): NodeState
+  /** The newest active generation that it has heard of. Fails with `booting` before the first. */
+  known(): Gid
+  /** Asks the origin what it knows; those who ask together ask once. Fails with `origin-unreachable`. */
+  confirm(signal: AbortSignal): Promise<void>
+  /** Resolves when the head or the state may be another one, or after `waitMs`. Fails with `hold-limit`. */
+  changed(waitMs: number, signal: AbortSignal): Promise<void>
+}
+
+/** The node that commits: it knows everything that there is to know. */
+export function originNode(head: Pick<Head, 'now' | 'after'>, isDraining: () => boolean): Node {
+  return {
+    state: () => ({ mode: 'fresh', isDraining: isDraining(), whenCut: 'serve', isOrigin: true }),
+    known: () => head.now().gid,
+    confirm: async () => undefined,
+    changed: async (waitMs, signal) => void (await head.after(head.now().gid, waitMs, signal)),
+  }
+}
