@@ -14,6 +14,8 @@ export const HEADERS = {
   /** Request: the same as a pinned URL, for clients that cannot change URLs. */
   exactGeneration: 'depot-exact-generation',
   preview: 'depot-preview',
+  /** Request: `segment`, for nodes of trees as they are stored and not as they read (PROTOCOL §4). */
+  form: 'depot-form',
   via: 'depot-via',
   idempotencyKey: 'idempotency-key',
   requestId: 'request-id',
@@ -30,6 +32,9 @@ export const MEDIA = {
   bytes: 'application/octet-stream',
   /** A batch of small blobs, see `batch.ts`. */
   blobs: 'application/vnd.depot.blobs',
+  /** A node of a tree as it is stored, and a batch of them. */
+  segment: 'application/vnd.depot.segment',
+  segments: 'application/vnd.depot.segments',
   /** The body of a PATCH that continues an upload. */
   partial: 'application/partial-upload',
 } as const

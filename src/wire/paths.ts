@@ -19,6 +19,12 @@ export const PATHS = {
   rollback: '/v1/rollback',
   tokens: '/v1/tokens',
   scrub: '/v1/scrub',
+  replication: '/v1/replication',
+  objects: '/v1/replication/objects',
+  log: '/v1/replication/log',
+  lineages: '/v1/replication/lineages',
+  access: '/v1/replication/access',
+  nodes: '/v1/nodes',
   openapi: '/v1/openapi.json',
   problems: '/problems',
   livez: '/livez',
@@ -81,6 +87,10 @@ export function previewPath(id: string, path: string): string {
 
 export function tokenPath(id: string): string {
   return `${PATHS.tokens}/${encodeURIComponent(id)}`
+}
+
+export function heartbeatPath(id: string): string {
+  return `${PATHS.nodes}/${encodeURIComponent(id)}/heartbeat`
 }
 
 export function problemType(code: string): string {

@@ -6,12 +6,15 @@ import Type, { type TSchema, type TUnsafe } from 'typebox'
 import { LIMITS } from '../model/limits.ts'
 import type * as body from './bodies.ts'
 
-const DigestText: TSchema = Type.String({ pattern: '^sha256:[0-9a-f]{64}$', description: 'sha256:<64 hex>' })
-const GidText = Type.String({
+export const DigestText: TSchema = Type.String({
+  pattern: '^sha256:[0-9a-f]{64}$',
+  description: 'sha256:<64 hex>',
+})
+export const GidText: TSchema = Type.String({
   pattern: '^g(0|[1-9][0-9]{0,14})\\.[a-z][a-z2-7]{11}\\.[0-9a-f]{16}$',
   description: 'generation id, g<number>.<lineage>.<digest>',
 })
-const InstantText = Type.String({ description: 'RFC 3339, UTC, milliseconds' })
+export const InstantText: TSchema = Type.String({ description: 'RFC 3339, UTC, milliseconds' })
 const MessageText = Type.String({ maxLength: LIMITS.messageBytes })
 const MemberIds = Type.Array(Type.String({ maxLength: 64 }), { maxItems: LIMITS.stageMembers })
 

@@ -1,0 +1,225 @@
+/**
+ * Follows an upstream: watches its head, copies the newest generation that it has heard of, and shows it when it is
+ * complete (PROTOCOL §4). Two loops, which never wait for each other: what is known goes on growing while a long copy is
+ * under way, and the copy after it takes all that has come meanwhile as one difference.
+ *
+ * What fails is tried again, later after each time; nothing but a new head or the end of such a pause wakes a loop.
+ */
+
+import type { Head } from '../depot/head.ts'
+import type { Views } from '../depot/read/views.ts'
+import { isCopy } from '../depot/stage/stages.ts'
+import type { AdoptedRecord, Adoption, Ledger } from '../ledger/ledger.ts'
+import { failure, isFailure } from '../model/errors.ts'
+import {
+  checkedRecord,
+  type Generation,
+  type GenerationRecord,
+  type Gid,
+  type Lineage,
+  partsOf,
+} from '../model/generation.ts'
+import { LIMITS } from '../model/limits.ts'
+import type { Clock, Random } from '../model/world.ts'
+import { type CopyParts, copyGeneration } from './copy.ts'
+import { patient } from './patient.ts'
+import { Progress, type ProgressReport } from './progress.ts'
+import { BackOff, type Sleep } from './sleep.ts'
+import type { SentRecord, Upstream } from './upstream.ts'
+
+export interface FollowerParts extends Omit<CopyParts, 'upstream' | 'clock'> {
+  readonly upstream: Upstream
+  readonly generations: Pick<Ledger['generations'], 'head' | 'adopt' | 'lineages'>
+  readonly head: Pick<Head, 'move'>
+  readonly views: Pick<Views, 'keep'>
+  readonly clock: Clock
+  readonly random: Random
+  readonly sleep: Sleep
+  readonly events?: Partial<FollowerEvents>
+}
+
+/** Called in passing: they must be short, and never fail. */
+export interface FollowerEvents {
+  /** The upstream has a newer head than was known. */
+  heard(gid: Gid): void
+  /** A generation is complete here, durable, and the head. */
+  shown(generation: Generation, copied: ProgressReport): void
+  failed(error: unknown, attempt: Attempt): void
+}
+
+export interface Attempt {
+  readonly doing: 'watch' | 'copy'
+  readonly retryMs: number
+}
+
+export interface FollowerState {
+  /** What this node has; undefined before its first copy is complete. */
+  readonly head: Generation | undefined
+  /** The newest head it has heard of; its own until it hears of another. */
+  readonly known: Gid | undefined
+  /** Monotonic time of the last word from upstream that agreed with what is known; undefined before the first. */
+  readonly confirmedAt: number | undefined
+  /** The upstream tells another history than this node has (PROTOCOL §10). It is heard again when it no longer does. */
+  readonly isDiverged: boolean
+  /** Of the copy under way. */
+  readonly progress: ProgressReport | undefined
+}
+
+interface Target extends AdoptedRecord {
+  readonly record: GenerationRecord
+}
+
+export class Follower {
+  readonly #parts: FollowerParts
+  readonly #upstream: Upstream
+  #known: Target | undefined
+  #confirmedAt: number | undefined
+  /** Whether the last ask was answered. */
+  #isHeard = false
+  #progress: Progress | undefined
+  readonly #diverged = { watch: false, copy: false }
+  #wake: () => void = () => undefined
+
+  constructor(parts: FollowerParts) {
+    this.#parts = parts
+    this.#upstream = patient(parts.upstream, parts)
+  }
+
+  state(): FollowerState {
+    const head = this.#parts.generations.head()
+    return {
+      head,
+      known: this.#known?.gid ?? head?.gid,
+      confirmedAt: this.#confirmedAt,
+      isDiverged: this.#diverged.watch || this.#diverged.copy,
+      progress: this.#progress?.report(),
+    }
+  }
+
+  /** Follows until the signal is aborted, and resolves when nothing is under way any more. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([
+      this.#again('watch', signal, async () => await this.#watch(signal)),
+      this.#again('copy', signal, async () => await this.#catchUp(signal)),
+    ])
+  }
+
+  /** Does a thing over and over, with a pause after each failure. */
+  async #again(doing: Attempt['doing'], signal: AbortSignal, once: () => Promise<void>): Promise<void> {
+    const { random, sleep, events } = this.#parts
+    const backOff = new BackOff(random)
+    while (!signal.aborted) {
+      try {
+        await once()
+        this.#diverged[doing] = false
+        backOff.reset()
+      } catch (error) {
+        if (signal.aborted) return
+        this.#diverged[doing] = isFailure(error, 'origin-diverged')
+        const retryMs = backOff.next()
+        events?.failed?.(error, { doing, retryMs })
+        await sleep(retryMs, signal)
+      }
+    }
+  }
+
+  /** Asks once for a head that is not known yet. Only an answer that agrees with what is known lets the next ask wait. */
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts
+    const newest = this.#newest()
+    const waitMs = this.#isHeard ? LIMITS.waitMs : 0
+    this.#isHeard = false
+    const asked = clock.monotonic()
+    const sent = await this.#upstream.head(newest?.gid, waitMs, signal)
+    if (sent !== undefined) this.#hear(sent)
+    else if (waitMs > 0 && clock.monotonic() - asked < waitMs / 2)
+      throw failure('origin-unreachable', { reason: 'it lets nobody wait, as if it were closing' })
+    this.#confirmedAt = clock.monotonic()
+    this.#isHeard = true
+  }
+
+  /** Fails with `origin-diverged` when that head is not newer than what is known, and not the same. */
+  #hear({ gid, bytes }: SentRecord): void {
+    const record = checkedRecord(gid, bytes)
+    const newest = this.#newest()
+    if (newest?.gid === gid) return
+    if (newest !== undefined && record.number <= newest.record.number)
+      throw failure('origin-diverged', { generation: newest.gid, seen: gid })
+    this.#known = { gid, bytes, record }
+    this.#parts.events?.heard?.(gid)
+    this.#wake()
+  }
+
+  #newest(): Pick<Target, 'gid' | 'record'> | undefined {
+    return this.#known ?? this.#parts.generations.head()
+  }
+
+  /** Copies and shows what is known, or waits for something to become known. */
+  async #catchUp(signal: AbortSignal): Promise<void> {
+    const target = this.#known
+    if (target === undefined || target.gid === this.#parts.generations.head()?.gid) {
+      await this.#woken(signal)
+      return
+    }
+    const progress = new Progress(target.gid)
+    this.#progress = progress
+    const generation = await this.#take(target, progress, signal).finally(() => {
+      this.#progress = undefined
+    })
+    this.#parts.events?.shown?.(generation, progress.report())
+    await this.#dropLeftovers()
+  }
+
+  /** Everything is durable before the head is; and the head before anybody sees it. */
+  async #take(target: Target, progress: Progress, signal: AbortSignal): Promise<Generation> {
+    const { generations, views, head } = this.#parts
+    const held = generations.head()?.record.metaset
+    const wanted = { metaset: target.record.metaset, held }
+    const metaset = await copyGeneration(
+      { ...this.#parts, upstream: this.#upstream },
+      wanted,
+      progress,
+      signal,
+    )
+    const adoption = await this.#adoptionOf(target, signal)
+    signal.throwIfAborted()
+    const generation = await generations.adopt(adoption)
+    views.keep(generation.gid, metaset)
+    head.move(generation)
+    return generation
+  }
+
+  /** What the upstream's log has between the own head and the target. */
+  async #adoptionOf(target: Target, signal: AbortSignal): Promise<Adoption> {
+    const after = this.#parts.generations.head()?.record.number ?? -1
+    const records: SentRecord[] = []
+    for await (const sent of this.#upstream.log(after, target.record.number, signal)) records.push(sent)
+    const last = records.at(-1)
+    if (last?.gid !== target.gid)
+      throw failure('origin-diverged', { generation: target.gid, seen: last?.gid ?? 'none' })
+    return { lineages: await this.#lineagesOf(records, signal), records }
+  }
+
+  /** Asked for only when one of them is new. */
+  async #lineagesOf(records: readonly SentRecord[], signal: AbortSignal): Promise<readonly Lineage[]> {
+    const known = this.#parts.generations.lineages()
+    if (records.every(({ gid }) => known.has(partsOf(gid).lineage))) return []
+    return await this.#upstream.lineages(signal)
+  }
+
+  /** Parts of large blobs that an earlier copy has left, of a generation that was passed over then. */
+  async #dropLeftovers(): Promise<void> {
+    const { incoming } = this.#parts
+    for await (const { id } of incoming.list()) if (isCopy(id)) await incoming.drop(id)
+  }
+
+  async #woken(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const wake = (): void => resolve()
+    this.#wake = wake
+    signal.addEventListener('abort', wake)
+    await promise
+    signal.removeEventListener('abort', wake)
+  }
+}

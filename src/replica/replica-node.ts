@@ -1,0 +1,239 @@
+/**
+ * What a replica knows of itself (PROTOCOL §4): by its follower, and by a heartbeat that asks the origin once a second.
+ *
+ * A word of the origin counts from the moment in which it was asked for. Without one for the time of a lease the node is
+ * cut off; before the first one it is booting, and gives up hoping after a while.
+ */
+
+import type { NodeMode, NodeState } from '../depot/gate.ts'
+import type { Head } from '../depot/head.ts'
+import type { Node } from '../depot/node.ts'
+import { Waiting } from '../depot/waiting.ts'
+import { failure, isFailure } from '../model/errors.ts'
+import { type Gid, partsOf } from '../model/generation.ts'
+import { LIMITS } from '../model/limits.ts'
+import type { Clock, Log } from '../model/world.ts'
+import { encodeNodeLabel, type NodeCondition } from '../wire/node-label.ts'
+import type { HeartbeatRequest, NodeBody, NodesBody, ProgressBody } from '../wire/replication.ts'
+import type { Follower } from './follow.ts'
+import type { ProgressReport } from './progress.ts'
+import type { Sleep } from './sleep.ts'
+
+export interface ReplicaNodeParts {
+  readonly id: string
+  readonly head: Pick<Head, 'now' | 'isThere'>
+  readonly follower: Pick<Follower, 'state'>
+  /** Tells the origin how this node is, and hears of the others. */
+  readonly heartbeat: (report: HeartbeatRequest, signal: AbortSignal) => Promise<NodesBody>
+  readonly clock: Pick<Clock, 'monotonic'>
+  readonly sleep: Sleep
+  readonly log: Pick<Log, 'warn' | 'info'>
+  readonly isDraining: () => boolean
+  readonly whenCut: NodeState['whenCut']
+  readonly publicUrl?: string
+}
+
+export class ReplicaNode implements Node {
+  readonly #parts: ReplicaNodeParts
+  readonly #waiting = new Waiting(LIMITS.holds)
+  readonly #startedMs: number
+  #confirmedMs: number | undefined
+  #announced: Gid | undefined
+  #peers: readonly NodeBody[] = []
+  #beating: Promise<void> | undefined
+  /** The one after it, for those who have come meanwhile. */
+  #next: Promise<void> | undefined
+  /** How long this node lives: what many wait for does not end because one of them goes. */
+  #life: AbortSignal = new AbortController().signal
+  #seen: NodeCondition = 'boot'
+
+  constructor(parts: ReplicaNodeParts) {
+    this.#parts = parts
+    this.#startedMs = parts.clock.monotonic()
+  }
+
+  state(): NodeState {
+    const { isDraining, whenCut } = this.#parts
+    const isSilent = (this.#ageMs() ?? Number.POSITIVE_INFINITY) >= LIMITS.leaseMs
+    return { mode: this.#mode(), isDraining: isDraining(), whenCut, isOrigin: false, isSilent }
+  }
+
+  known(): Gid {
+    const followed = this.#parts.follower.state().known
+    const announced = this.#announced
+    if (followed === undefined || announced === undefined)
+      return announced ?? followed ?? this.#parts.head.now().gid
+    return partsOf(announced).number > partsOf(followed).number ? announced : followed
+  }
+
+  async confirm(signal: AbortSignal): Promise<void> {
+    try {
+      await unlessAborted(this.#asked(), signal)
+    } catch (cause) {
+      if (isFailure(cause, 'origin-unreachable')) throw cause
+      // However the origin has refused this node, it is not what the client has done.
+      throw failure('origin-unreachable', { reason: String(cause) }, { cause })
+    }
+  }
+
+  async changed(waitMs: number, signal: AbortSignal): Promise<void> {
+    await this.#waiting.wait(waitMs, signal)
+  }
+
+  /** The head, or what is known, may be another one. */
+  wake(): void {
+    this.#waiting.wake()
+  }
+
+  /** Lets everybody go who waits: the node is closing. */
+  release(): void {
+    this.#waiting.release()
+  }
+
+  /** Nodes that say they have what is known, and where clients reach them. */
+  peers(): readonly string[] {
+    const known = this.known()
+    return this.#peers.flatMap(({ id, state, head, publicUrl }) =>
+      id !== this.#parts.id && state === 'fresh' && head === known && publicUrl !== undefined
+        ? [publicUrl]
+        : [],
+    )
+  }
+
+  /** The value of `Depot-Node`. */
+  label(): string {
+    const age = this.#ageMs()
+    return encodeNodeLabel({
+      id: this.#parts.id,
+      role: 'replica',
+      state: this.#condition(),
+      ageSeconds: (age ?? this.#parts.clock.monotonic() - this.#startedMs) / 1000,
+    })
+  }
+
+  /** A heartbeat every second, until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { sleep, log } = this.#parts
+    this.#life = signal
+    let isReached = true
+    while (!signal.aborted) {
+      try {
+        await this.#beat()
+        if (!isReached) log.info({}, 'the origin answers again')
+        isReached = true
+      } catch (error) {
+        if (signal.aborted) return
+        if (isReached) log.warn({ err: error }, 'the origin does not answer')
+        isReached = false
+      }
+      this.#tellOfState()
+      await sleep(LIMITS.heartbeatMs, signal)
+    }
+  }
+
+  /** One at a time. */
+  #beat(): Promise<void> {
+    this.#beating ??= this.#ask().finally(() => {
+      this.#beating = undefined
+    })
+    return this.#beating
+  }
+
+  /**
+   * A word of the origin that was asked for from now on: one that is under way may have been given before what the
+   * client has seen meanwhile. Those who come while it is under way share the next one.
+   */
+  #asked(): Promise<void> {
+    const before = this.#beating
+    if (before === undefined) return this.#beat()
+    this.#next ??= before
+      .catch(() => undefined)
+      .then(async () => {
+        this.#next = undefined
+        await this.#beat()
+      })
+    return this.#next
+  }
+
+  async #ask(): Promise<void> {
+    const { clock, heartbeat } = this.#parts
+    const asked = clock.monotonic()
+    const timed = AbortSignal.any([this.#life, AbortSignal.timeout(LIMITS.leaseMs)])
+    const { head, nodes } = await heartbeat(this.#report(), timed)
+    this.#confirmedMs = asked
+    this.#peers = nodes
+    const isNew = this.#announced !== head
+    this.#announced = head
+    if (isNew) this.wake()
+    this.#tellOfState()
+  }
+
+  #report(): HeartbeatRequest {
+    const { follower, head, publicUrl } = this.#parts
+    const { known, progress } = follower.state()
+    return {
+      role: 'replica',
+      state: this.#condition(),
+      head: head.isThere() ? head.now().gid : null,
+      known: known ?? null,
+      ...(publicUrl === undefined ? {} : { publicUrl }),
+      ...(progress === undefined ? {} : { progress: progressOf(progress) }),
+    }
+  }
+
+  #condition(): NodeCondition {
+    return this.#parts.isDraining() ? 'drain' : this.#mode()
+  }
+
+  #mode(): NodeMode {
+    const { head, follower, clock } = this.#parts
+    if (!head.isThere()) return 'boot'
+    if (follower.state().isDiverged) return 'diverged'
+    // Also when the origin has fallen silent since: whoever knows of a newer head never goes back to his own (A7).
+    if (this.known() !== head.now().gid) return 'lag'
+    const age = this.#ageMs()
+    if (age === undefined) return clock.monotonic() - this.#startedMs < LIMITS.bootGraceMs ? 'boot' : 'cut'
+    return age >= LIMITS.leaseMs ? 'cut' : 'fresh'
+  }
+
+  /**
+   * Since the last heartbeat that was answered was sent. The follower hears from the origin too, but its asks wait: by
+   * the time of such an answer nobody knows how old it was.
+   */
+  #ageMs(): number | undefined {
+    return this.#confirmedMs === undefined ? undefined : this.#parts.clock.monotonic() - this.#confirmedMs
+  }
+
+  #tellOfState(): void {
+    const condition = this.#condition()
+    if (condition === this.#seen) return
+    this.#parts.log.info({ from: this.#seen, to: condition }, 'this node is in another state')
+    this.#seen = condition
+    this.wake()
+  }
+}
+
+/** What it comes to, unless the signal ends the waiting for it; it goes on for the others. */
+async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = (): void => {
+    reject(failure('origin-unreachable', { reason: 'it has not answered in time' }))
+  }
+  if (signal.aborted) abort()
+  signal.addEventListener('abort', abort)
+  try {
+    await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+/** Blobs and nodes together; what is needed grows while it is found out. */
+function progressOf({ gid, nodes, manifests, files }: ProgressReport): ProgressBody {
+  const tallies = [nodes, manifests, files]
+  return {
+    gid,
+    done: tallies.reduce((sum, { done }) => sum + done, 0),
+    total: tallies.reduce((sum, { needed }) => sum + needed, 0),
+  }
+}

@@ -1,0 +1,26 @@
+/** What `Depot-Node` says, and which ids a node may have. */
+import { describe, expect, it } from 'vitest'
+import { encodeNodeLabel, parseNodeId } from '../../src/wire/node-label.ts'
+import { outcomeOf } from '../model/refusal.ts'
+
+describe('a node', () => {
+  it('is shown with its role, its state and its age', () => {
+    expect(encodeNodeLabel({ id: 'r2', role: 'replica', state: 'fresh', ageSeconds: 0.4321 })).toBe(
+      'r2;role=replica;state=fresh;age=0.4',
+    )
+    expect(encodeNodeLabel({ id: 'o', role: 'origin', state: 'drain', ageSeconds: 0 })).toBe(
+      'o;role=origin;state=drain;age=0',
+    )
+  })
+
+  it.each(['r', 'r2', '0', 'node-1.example_2', 'r'.repeat(64)])('may be called %s', (id) => {
+    expect(parseNodeId(id)).toBe(id)
+  })
+
+  it.each(['', 'R', '-r', 'r-', '.', 'a b', 'a;b', 'a/b', 'a\r\nb', 'é', 'r'.repeat(65)])(
+    'may not be called %j',
+    (id) => {
+      expect(outcomeOf(() => parseNodeId(id))).toBe('bad-request')
+    },
+  )
+})
