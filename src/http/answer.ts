@@ -141,6 +141,11 @@ export function etagOf(digest: Digest): string {
   return `"sha256-${hexOf(digest)}"`
 }
 
+/** Of a node as it is stored: other bytes under the same digest. */
+export function etagOfSegment(digest: Digest): string {
+  return `"sha256-${hexOf(digest)};segment"`
+}
+
 function etagOfChanging({ reading, digest, form }: Changing): string {
   const suffix = form === 'gzip' ? ';gzip' : ''
   const prefix = reading.mount === 'head' || reading.mount === 'exact' ? `${reading.view.gid}/` : ''

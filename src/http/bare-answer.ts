@@ -25,13 +25,19 @@ interface Known {
   readonly parser?: { readonly incoming?: IncomingMessage | null } | null
 }
 
+/** What every answer says of where it comes from. */
+export interface Stamp {
+  readonly generation: string
+  readonly node: string
+}
+
 /**
  * Answers everything that node:http would answer by itself, or not at all. For `patienceMs` such an answer waits for
  * those before it.
  */
 export function answerUnread(
   server: Server,
-  generation: () => string,
+  stamp: () => Stamp,
   patienceMs: number = LIMITS.requestTimeoutMs,
 ): void {
   const refused = new WeakSet<Socket>()
@@ -40,19 +46,14 @@ export function answerUnread(
     // The parser fails again at whatever comes after the first nonsense.
     if (refused.has(socket) && socket.writable) return
     refused.add(socket)
-    answerBare(failureOfParser(error), socket, generation(), patienceMs)
+    answerBare(failureOfParser(error), socket, stamp(), patienceMs)
   }
   server.on('clientError', refuse)
   // There is no proxy here. Without a listener the connection would be closed without a word.
   server.on('connect', (_request, socket) => {
     // node:http has let go of this connection, and nobody else would hear that it was reset.
     socket.on('error', () => undefined)
-    answerBare(
-      failure('bad-request', { reason: 'this is no proxy' }),
-      socket as Socket,
-      generation(),
-      patienceMs,
-    )
+    answerBare(failure('bad-request', { reason: 'this is no proxy' }), socket as Socket, stamp(), patienceMs)
   })
   // An expectation that nobody knows may be passed over (RFC 9110 §10.1.1).
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
@@ -65,7 +66,7 @@ export function answerUnread(
 export function answerBare(
   error: DepotError,
   socket: Socket,
-  generation: string,
+  stamp: Stamp,
   patienceMs: number = LIMITS.requestTimeoutMs,
 ): void {
   if (!socket.writable) {
@@ -75,10 +76,10 @@ export function answerBare(
   // A request that is being read at this moment is the one that is refused: there is no other answer to it.
   const reading = (socket as Known).parser?.incoming
   const own = reading?.complete === false ? reading : undefined
-  if (answerBefore(own, socket) === undefined) write(error, socket, generation)
+  if (answerBefore(own, socket) === undefined) write(error, socket, stamp)
   else
     afterThoseBefore(own, socket, patienceMs, () => {
-      write(error, socket, generation)
+      write(error, socket, stamp)
     })
 }
 
@@ -110,7 +111,7 @@ function answerBefore(own: IncomingMessage | undefined, socket: Socket): ServerR
   return message?.req === own ? undefined : message
 }
 
-function write(error: DepotError, socket: Socket, generation: string): void {
+function write(error: DepotError, socket: Socket, { generation, node }: Stamp): void {
   // What is written now would land in the middle of the body.
   if ((socket as Known)._httpMessage?.headersSent === true) {
     socket.destroy()
@@ -121,6 +122,7 @@ function write(error: DepotError, socket: Socket, generation: string): void {
   const head = [
     `HTTP/1.1 ${status} ${REASONS[status] ?? 'Bad Request'}`,
     `${HEADERS.generation}: ${generation}`,
+    `${HEADERS.node}: ${node}`,
     `content-type: ${MEDIA.problem}`,
     'cache-control: no-store',
     `content-length: ${Buffer.byteLength(text)}`,

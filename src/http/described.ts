@@ -12,10 +12,12 @@ interface Route {
 }
 
 const READING: readonly string[] = ['GET', 'HEAD']
+/** Whatever is below them is for who may write, administer or replicate. */
+const CLOSED: readonly string[] = [PATHS.stages, PATHS.tokens, PATHS.replication, PATHS.nodes]
 
 export function described({ schema, url, route }: Route): { schema: FastifySchema; url: string } {
   const isWriting = [route.method].flat().some((method) => !READING.includes(method))
-  const needsToken = isWriting || url.startsWith(PATHS.stages) || url.startsWith(PATHS.tokens)
+  const needsToken = isWriting || CLOSED.some((path) => url.startsWith(path))
   return {
     schema: needsToken ? ({ ...schema, security: [{ token: [] }] } as FastifySchema) : schema,
     url: url.replace(/\*$/, ':path'),

@@ -58,6 +58,22 @@ export class Guard {
     })
   }
 
+  /**
+   * A node that follows this one. It asks much, and changes nothing: no rate is kept for it. Whoever has waited asks
+   * again, for the token may be gone by then. Fails with `unauthorised` or `forbidden`.
+   */
+  node(request: FastifyRequest): void {
+    demand(this.#actor(request), 'replicate')
+  }
+
+  /** For the routes of this context: as `askFirst`, for those of nodes. */
+  askNodeFirst(server: FastifyInstance): void {
+    server.addHook('onRequest', (request, _reply, done) => {
+      this.node(request)
+      done()
+    })
+  }
+
   /** An operator. Fails also with `forbidden`. */
   admin(request: FastifyRequest): Actor {
     const actor = this.actor(request)

@@ -76,6 +76,7 @@ export function isPlain(headers: IncomingHttpHeaders): boolean {
     headers.expect === undefined &&
     headers[HEADERS.minGeneration] === undefined &&
     headers[HEADERS.exactGeneration] === undefined &&
-    headers[HEADERS.preview] === undefined
+    headers[HEADERS.preview] === undefined &&
+    headers[HEADERS.form] === undefined
   )
 }

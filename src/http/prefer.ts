@@ -1,11 +1,32 @@
-/** `Prefer: wait=N` (RFC 7240): how long a request may be held. */
-import type { FastifyRequest } from 'fastify'
+/** `Prefer: wait=N` (RFC 7240): how long a request may be held, and holding it for no longer than its client is there. */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { LIMITS } from '../model/limits.ts'
 
 const WAIT = /(?:^|[,;\s])wait=(\d+)(?:$|[,;\s])/i
 
-/** Milliseconds, at most `maximumMs`; 0 when the request does not ask to wait. */
-export function waitOf(request: FastifyRequest, maximumMs: number): number {
+/** Milliseconds, at most `maximumMs`; what is usual when the request does not say. */
+export function waitOf(request: FastifyRequest, maximumMs: number, usualMs = 0): number {
   const prefer = request.headers['prefer']
   const seconds = WAIT.exec(Array.isArray(prefer) ? prefer.join(',') : (prefer ?? ''))?.[1]
-  return seconds === undefined ? 0 : Math.min(Number(seconds) * 1000, maximumMs)
+  return seconds === undefined ? usualMs : Math.min(Number(seconds) * 1000, maximumMs)
+}
+
+/** Waits as long as the request asks; the signal is aborted when the client goes away. */
+export async function held<Outcome>(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  wait: (waitMs: number, gone: AbortSignal) => Promise<Outcome>,
+): Promise<Outcome> {
+  const waitMs = waitOf(request, LIMITS.waitMs)
+  const gone = new AbortController()
+  const onClose = (): void => {
+    gone.abort()
+  }
+  reply.raw.once('close', onClose)
+  try {
+    return await wait(waitMs, gone.signal)
+  } finally {
+    reply.raw.off('close', onClose)
+    if (waitMs > 0) reply.header('preference-applied', `wait=${Math.ceil(waitMs / 1000)}`)
+  }
 }

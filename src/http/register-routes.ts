@@ -5,6 +5,8 @@ import type { FastifyInstance } from 'fastify'
 import { PATHS } from '../wire/paths.ts'
 import type { BodyBounds } from './bounds/body-bounds.ts'
 import { forgetUnread } from './bounds/unread-body.ts'
+import { objectAsking, readAsking, stagingAsking, writeAsking } from './gate/asking.ts'
+import type { Gate } from './gate/gate.ts'
 import type { Guard } from './guard.ts'
 import type { HotAnswers } from './hot-answers.ts'
 import { generationMount, previewMount, type ReadingOf } from './mounts.ts'
@@ -14,9 +16,12 @@ import { commitRoutes } from './routes/commit.ts'
 import { controlRoutes } from './routes/control.ts'
 import { fileRoute } from './routes/files.ts'
 import { generationRoutes, headRoute } from './routes/generations.ts'
+import { heartbeatRoute, nodesRoute } from './routes/nodes.ts'
 import { objectRoute } from './routes/objects.ts'
 import { problemRoutes } from './routes/problems.ts'
 import { releaseRoutes } from './routes/releases.ts'
+import { replicatedAccessRoute } from './routes/replicated-access.ts'
+import { replicationRoutes } from './routes/replication.ts'
 import { scrubRoute } from './routes/scrub.ts'
 import { stageBlobRoutes, uploadRoutes } from './routes/stage-blobs.ts'
 import { manifestRoutes, stageReleaseRoutes } from './routes/stage-releases.ts'
@@ -28,29 +33,23 @@ export interface RouteParts extends FaceParts {
   readonly guard: Guard
   readonly hot: HotAnswers
   readonly bodies: BodyBounds
+  readonly gate: Gate
 }
 
 type Plugin = (server: FastifyInstance) => void
 
 export async function registerRoutes(server: FastifyInstance, parts: RouteParts): Promise<void> {
-  const { depot, guard, bodies, metrics, isDraining, scrub, clock, options } = parts
+  const { depot, guard, gate, bodies, standing } = parts
   // Where reading needs a token, every answer is for one reader.
   const hot = guard.isOpen ? parts.hot : undefined
   const generation = generationMount(depot, guard)
-  const preview = previewMount(depot, guard)
-  const mount = async (prefix: string, plugin: Plugin): Promise<void> => {
-    await server.register(
-      (child, _options, done) => {
-        plugin(child)
-        done()
-      },
-      { prefix },
-    )
-  }
+  const mount = mountOn(server)
 
   // Uploads of single blobs are streams; all other bodies are taken whole.
   const mountWriting = async (plugin: Plugin, { isWhole = true, isOfStage = false } = {}): Promise<void> => {
     await mount('', (child) => {
+      // The origin knows all tokens, so it is asked before this node asks for one.
+      gate.guard(child, isOfStage ? stagingAsking : writeAsking, 'early')
       guard.askFirst(child)
       if (isOfStage) stageFirst(child, depot, guard)
       if (isWhole) bodies.bound(child)
@@ -60,32 +59,35 @@ export async function registerRoutes(server: FastifyInstance, parts: RouteParts)
   }
 
   await mount('', (child) => {
-    controlRoutes(child, { depot, guard, metrics, isDraining, metricsToken: options.metricsToken })
-    problemRoutes(child)
+    aboutNode(child, parts, () => server.swagger())
+  })
+  const here = { ...depot, node: standing }
+  const asking = readAsking(here)
+  await mount('', (child) => {
+    gate.guard(child, asking)
     headRoute(child, depot, generation)
     reads(child, parts, generation)
     generationRoutes(child, depot, generation)
-    child.get(PATHS.openapi, { schema: { hide: true } }, async (_request, reply) =>
-      reply.header('cache-control', 'no-cache').send(server.swagger()),
-    )
   })
   await mount('', (child) => {
+    gate.guard(child, objectAsking(here))
     objectRoute(child, { ...depot, hot }, guard)
   })
   await mount('/g/:gid', (child) => {
+    gate.guard(child, asking)
     headRoute(child, depot, generation)
     reads(child, parts, generation, hot)
     generationRoutes(child, depot, generation)
   })
   await mount(`${PATHS.stages}/:stage/preview`, (child) => {
-    reads(child, parts, preview)
+    gate.guard(child, stagingAsking, 'early')
+    reads(child, parts, previewMount(depot, guard))
   })
   await mountWriting((child) => {
-    stageRoutes(child, depot, guard)
-    stageReleaseRoutes(child, depot, guard)
-    commitRoutes(child, depot, guard)
-    tokenRoutes(child, { ...depot, quotaBytes: options.quotaBytes }, guard)
-    scrubRoute(child, { scrub, clock }, guard)
+    changes(child, parts)
+  })
+  await mount('', (child) => {
+    forNodes(child, parts)
   })
   for (const routes of [manifestRoutes, stageBlobRoutes, uploadRoutes])
     await mountWriting(
@@ -94,6 +96,52 @@ export async function registerRoutes(server: FastifyInstance, parts: RouteParts)
       },
       { isOfStage: true, isWhole: routes !== uploadRoutes },
     )
+}
+
+/** Hangs routes under a prefix, in a context of their own. */
+function mountOn(server: FastifyInstance): (prefix: string, plugin: Plugin) => Promise<void> {
+  return async (prefix, plugin) => {
+    await server.register(
+      (child, _options, done) => {
+        plugin(child)
+        done()
+      },
+      { prefix },
+    )
+  }
+}
+
+/** What is told by every node, whatever it has. */
+function aboutNode(
+  server: FastifyInstance,
+  { depot, guard, metrics, standing, options }: RouteParts,
+  openapi: () => unknown,
+): void {
+  controlRoutes(server, { depot, guard, metrics, standing, metricsToken: options.metricsToken })
+  problemRoutes(server)
+  server.get(PATHS.openapi, { schema: { hide: true } }, async (_request, reply) =>
+    reply.header('cache-control', 'no-cache').send(openapi()),
+  )
+}
+
+/** What changes a depot without many bytes, and what operators do. */
+function changes(server: FastifyInstance, { depot, guard, scrub, clock, options }: RouteParts): void {
+  stageRoutes(server, depot, guard)
+  stageReleaseRoutes(server, depot, guard)
+  commitRoutes(server, depot, guard)
+  tokenRoutes(server, { ...depot, quotaBytes: options.quotaBytes }, guard)
+  scrubRoute(server, { scrub, clock }, guard)
+  nodesRoute(server, depot, guard)
+}
+
+/** What those ask who follow this node. */
+function forNodes(server: FastifyInstance, { depot, guard, bodies }: RouteParts): void {
+  guard.askNodeFirst(server)
+  bodies.bound(server)
+  forgetUnread(server)
+  replicationRoutes(server, depot)
+  replicatedAccessRoute(server, depot, guard)
+  heartbeatRoute(server, depot)
 }
 
 /** What can be read of one metaset, on whichever mount. */

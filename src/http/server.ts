@@ -2,7 +2,14 @@
  * The HTTP face of the engine: one fastify server with every route, and what holds for all of them: the generation on
  * every answer, failures as problems, bounds on what comes in, and the log.
  */
-import { createServer, type RequestListener, type Server } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type RequestListener,
+  type Server,
+  ServerResponse,
+} from 'node:http'
 import swagger from '@fastify/swagger'
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import {
@@ -13,17 +20,19 @@ import {
   LogController,
 } from 'fastify'
 import type { Depot } from '../depot/depot.ts'
+import type { Node } from '../depot/node.ts'
 import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock, Random } from '../model/world.ts'
-import { HEADERS, MEDIA } from '../wire/headers.ts'
+import { HEADERS, MEDIA, NO_GENERATION } from '../wire/headers.ts'
 import { watchMethods } from './allowed-methods.ts'
 import { answerProblem } from './answer-problem.ts'
-import { answerBare, answerUnread } from './bare-answer.ts'
+import { answerBare, answerUnread, type Stamp } from './bare-answer.ts'
 import { BodyBounds } from './bounds/body-bounds.ts'
 import { demandPlainBody } from './bounds/encodings.ts'
 import { IdleSockets } from './bounds/idle-sockets.ts'
 import { described } from './described.ts'
+import { type Elsewhere, Gate, OUTCOMES, type Relay } from './gate/gate.ts'
 import { Guard } from './guard.ts'
 import { HotAnswers } from './hot-answers.ts'
 import type { Metrics } from './metrics.ts'
@@ -58,6 +67,12 @@ export interface FaceParts {
   readonly options: FaceOptions
   readonly metrics: Metrics
   readonly isDraining: () => boolean
+  /** The value of `Depot-Node`: asked for every answer, so it must be at hand. */
+  readonly node: () => string
+  /** What this node knows of itself. */
+  readonly standing: Node
+  readonly relay: Relay
+  readonly elsewhere: Elsewhere
 }
 
 /** The server, for whoever opens and closes it. */
@@ -87,7 +102,7 @@ export async function buildServer(parts: FaceParts): Promise<Face> {
     idle.note(request, response)
     if (request.headers.host === undefined && request.httpVersion === '1.1') {
       const nameless = failure('bad-request', { reason: 'a request of HTTP/1.1 needs the header Host' })
-      answerBare(nameless, request.socket, depot.head.now().gid)
+      answerBare(nameless, request.socket, stampOf(parts))
       return
     }
     // So that nobody sends the next request on a connection that is about to be closed.
@@ -120,18 +135,22 @@ export async function buildServer(parts: FaceParts): Promise<Face> {
   report(server, parts)
   const refuseOthers = watchMethods(server)
   const bodies = new BodyBounds(LIMITS.bufferedBodyBytes, LIMITS.requestTimeoutMs)
-  await registerRoutes(server, { ...parts, guard, hot, bodies })
+  const gate = new Gate({ ...parts, node: parts.standing })
+  watchGate(parts.metrics, gate)
+  await registerRoutes(server, { ...parts, guard, hot, bodies, gate })
   refuseOthers()
   return server
 }
 
 /** The bare server: its bounds, and what happens to what is no request. */
 function frame(
-  { depot, log, random, options }: FaceParts,
+  parts: FaceParts,
   idle: IdleSockets,
   wrap: (listener: RequestListener) => RequestListener,
 ): FastifyInstance {
-  const generation = (): string => depot.head.now().gid
+  const { depot, log, random, options } = parts
+  const generation = (): string => gidOfHead(depot)
+  const stamp = (): Stamp => stampOf(parts)
   return fastify({
     loggerInstance: log,
     // A logger for each request would cost more than a small answer; lines carry the request's id themselves.
@@ -150,6 +169,7 @@ function frame(
     serverFactory: (listener): Server => {
       const server = createServer(
         {
+          ServerResponse: responsesOf(parts.node),
           maxHeaderSize: LIMITS.headerBytes,
           // Checked above: node:http would answer without Depot-Generation.
           requireHostHeader: false,
@@ -159,8 +179,8 @@ function frame(
         },
         wrap(listener as RequestListener),
       )
-      idle.watch(server, LIMITS.requestTimeoutMs, generation)
-      answerUnread(server, generation)
+      idle.watch(server, LIMITS.requestTimeoutMs, stamp)
+      answerUnread(server, stamp)
       return server
     },
     frameworkErrors: (error, request, untyped) => {
@@ -176,6 +196,40 @@ function frame(
   }) as unknown as FastifyInstance
 }
 
+function watchGate(metrics: Metrics, gate: Gate): void {
+  metrics.gauge({ name: 'depot_holds', help: 'Requests that wait for a generation.', read: () => gate.holds })
+  for (const outcome of OUTCOMES)
+    metrics.gauge({
+      kind: 'counter',
+      name: `depot_requests_${outcome}_total`,
+      help: `Requests that were ${outcome} by the gate.`,
+      read: () => gate.count(outcome),
+    })
+}
+
+/** The head, where there is one. */
+function gidOfHead({ head }: Pick<Depot, 'head'>): string {
+  return head.isThere() ? head.now().gid : NO_GENERATION
+}
+
+function stampOf({ depot, node }: Pick<FaceParts, 'depot' | 'node'>): Stamp {
+  return { generation: gidOfHead(depot), node: node() }
+}
+
+/** Answers with `Depot-Node`, whoever writes them: many pass the framework by. */
+function responsesOf(node: () => string): typeof ServerResponse {
+  return class<Request extends IncomingMessage> extends ServerResponse<Request> {
+    override writeHead(status: number, ...more: readonly unknown[]): this {
+      const headers = more.at(-1)
+      // A prepared list may be used again by others.
+      if (Array.isArray(headers))
+        return super.writeHead(status, [...(headers as string[]), HEADERS.node, node()])
+      const named = typeof headers === 'object' ? (headers as OutgoingHttpHeaders) : {}
+      return super.writeHead(status, { ...named, [HEADERS.node]: node() })
+    }
+  }
+}
+
 /** Names that no other request has had: chance once for the process, then a count. */
 function requestIds(random: Random): () => string {
   const process = Buffer.from(random.bytes(REQUEST_ID_BYTES)).toString('base64url')
@@ -189,7 +243,7 @@ function requestIds(random: Random): () => string {
 /** The head on every answer, until a route says better; and what holds for every request. */
 function stampAll(server: FastifyInstance, { depot }: FaceParts): void {
   server.addHook('onRequest', (request, reply, done) => {
-    reply.header(HEADERS.generation, depot.head.now().gid)
+    reply.header(HEADERS.generation, gidOfHead(depot))
     // Malformed ones are refused everywhere, also where they ask for nothing (PROTOCOL §2).
     demandOf(request)
     demandPlainBody(request.headers)
@@ -214,7 +268,7 @@ function report(server: FastifyInstance, { depot, metrics, options }: FaceParts)
     else if (error.code === 'internal') request.log.error({ err: thrown, url: request.url }, 'a bug')
     return answerProblem(request, reply, {
       error,
-      head: depot.head.now().gid,
+      head: gidOfHead(depot),
       closedReads: options.closedReads,
     })
   })

@@ -5,8 +5,9 @@
 import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import type { Depot } from '../../src/depot/depot.ts'
+import { originNode } from '../../src/depot/node.ts'
 import { Metrics } from '../../src/http/metrics.ts'
-import { buildServer } from '../../src/http/server.ts'
+import { buildServer, type FaceParts } from '../../src/http/server.ts'
 import type { Engine } from '../depot/an-engine.ts'
 import { realRandom } from '../support/real-world.ts'
 
@@ -18,8 +19,15 @@ export interface TestFace extends AsyncDisposable {
 
 const NO_RATE = { perSecond: 0, burst: 1 }
 
-/** `parts` stand in the place of those of the engine. */
-export async function faceOver(at: Engine, parts: Partial<Depot> = {}): Promise<TestFace> {
+/** What a node is among others. */
+export type FacePlace = Pick<FaceParts, 'standing' | 'relay' | 'elsewhere' | 'isDraining' | 'node'>
+
+/** `parts` stand in the place of those of the engine, and `place` in that of an origin. */
+export async function faceOver(
+  at: Engine,
+  parts: Partial<Depot> = {},
+  place: Partial<FacePlace> = {},
+): Promise<TestFace> {
   const server = await buildServer({
     depot: { ...at.depot, ...parts },
     scrub: async function* () {
@@ -30,6 +38,11 @@ export async function faceOver(at: Engine, parts: Partial<Depot> = {}): Promise<
     random: realRandom,
     metrics: new Metrics(),
     isDraining: () => false,
+    node: () => 'face;role=origin;state=fresh;age=0',
+    standing: originNode(at.depot.head, () => false),
+    relay: async () => false,
+    elsewhere: () => undefined,
+    ...place,
     options: {
       closedReads: false,
       tokenRate: NO_RATE,

@@ -12,6 +12,7 @@ import { type RawConnection, rawConnection } from '../support/raw-socket.ts'
 import { expectWellFormed } from './well-formed.ts'
 
 const GID = 'g0.k3x7m2q5wz4a.9f3ab2c41d07e655'
+const STAMP = { generation: GID, node: 'origin;role=origin;state=fresh;age=0' }
 const GET = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
 const NONSENSE = 'THIS IS NO HTTP\r\n\r\n'
 
@@ -35,7 +36,7 @@ async function bareServer(
       listener(request)
     },
   )
-  answerUnread(server, () => GID, patienceMs)
+  answerUnread(server, () => STAMP, patienceMs)
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const { port } = server.address() as AddressInfo
   const connection = await rawConnection(`http://127.0.0.1:${port}`)
@@ -54,7 +55,11 @@ async function bareServer(
 /** As the depot refuses a request without Host: from the listener, before its own body is read. */
 function refuseNameless({ headers, socket }: IncomingMessage): void {
   if (headers.host === undefined)
-    answerBare(failure('bad-request', { reason: 'a request of HTTP/1.1 needs the header Host' }), socket, GID)
+    answerBare(
+      failure('bad-request', { reason: 'a request of HTTP/1.1 needs the header Host' }),
+      socket,
+      STAMP,
+    )
 }
 
 it('408 is an answer like others', async () => {

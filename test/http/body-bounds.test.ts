@@ -81,7 +81,7 @@ async function bounded(
         idle.note(request, response)
         ;(listener as RequestListener)(request, response)
       })
-      idle.watch(inner, idleMs, () => 'g0')
+      idle.watch(inner, idleMs, () => ({ generation: 'g0', node: 'origin' }))
       return inner
     },
   })

@@ -77,6 +77,12 @@ const ROUTES: readonly string[] = [
   'post /v1/tokens',
   'delete /v1/tokens/{id}',
   'post /v1/scrub',
+  'get /v1/nodes',
+  'post /v1/nodes/{id}/heartbeat',
+  'post /v1/replication/objects',
+  'get /v1/replication/log',
+  'get /v1/replication/lineages',
+  'get /v1/replication/access',
 ]
 
 function operations(): readonly (readonly [string, Operation])[] {
@@ -145,7 +151,8 @@ describe('the OpenAPI document', () => {
     })
     for (const [name, { security }] of operations()) {
       const [method = '', path = ''] = name.split(' ')
-      const needsToken = method !== 'get' && method !== 'head' ? true : /^\/v1\/(?:stages|tokens)/.test(path)
+      const needsToken =
+        method !== 'get' && method !== 'head' ? true : /^\/v1\/(?:stages|tokens|replication|nodes)/.test(path)
       expect([name, security !== undefined]).toEqual([name, needsToken])
     }
   })

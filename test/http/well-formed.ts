@@ -11,6 +11,9 @@ import { type Answer, type Ask, exchange } from '../support/exchange.ts'
 const GENERATION =
   /^(?:any|none|g(?:0|[1-9][0-9]{0,14})\.[a-z][a-z2-7]{11}\.[0-9a-f]{16}(?:;st=(?:sealed|staging))?)$/
 
+const NODE =
+  /^[a-z0-9._-]+;role=(?:origin|replica|edge);state=(?:boot|fresh|fenced|lag|cut|diverged|drain);age=\d+(?:\.\d)?$/
+
 export interface Asking {
   /** With the admin's token, unless `headers` has another or `authorization: ''`. */
   (path: string, ask?: Ask): Promise<Answer>
@@ -39,6 +42,9 @@ export function expectWellFormed(answer: Answer, asked: string): void {
   const generation = answer.all('depot-generation')
   expect(generation.length, `${about}: Depot-Generation comes once (I1)`).toBe(1)
   expect(generation[0], `${about}: Depot-Generation is well-formed (I1)`).toMatch(GENERATION)
+  const node = answer.all('depot-node')
+  expect(node.length, `${about}: Depot-Node comes once`).toBe(1)
+  expect(node[0], `${about}: Depot-Node is well-formed`).toMatch(NODE)
   const cache = answer.header('cache-control') ?? ''
   expect(cache, `${about}: every answer says how long it may be kept`).not.toBe('')
   if (/max-age=[1-9]/.test(cache))

@@ -6,7 +6,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { failure } from '../../model/errors.ts'
-import { answerBare } from '../bare-answer.ts'
+import { answerBare, type Stamp } from '../bare-answer.ts'
 
 interface Exchange {
   readonly request: IncomingMessage
@@ -23,14 +23,14 @@ export class IdleSockets {
   }
 
   /** Ends connections on which nothing has moved for `idleMs`. */
-  watch(server: Server, idleMs: number, generation: () => string): void {
+  watch(server: Server, idleMs: number, stamp: () => Stamp): void {
     server.timeout = idleMs
     server.on('timeout', (socket: Socket) => {
       const oldest = this.#open.get(socket)?.find(isUnderWay)
       if (oldest === undefined || oldest.response.headersSent) socket.destroy()
       else if (oldest.request.complete) socket.setTimeout(idleMs)
       else {
-        answerBare(failure('request-timeout', {}), socket, generation())
+        answerBare(failure('request-timeout', {}), socket, stamp())
         socket.destroySoon()
       }
     })

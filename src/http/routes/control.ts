@@ -2,9 +2,10 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Depot } from '../../depot/depot.ts'
+import type { Node } from '../../depot/node.ts'
 import { digestOf, rawOf } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
-import { HEADERS } from '../../wire/headers.ts'
+import { HEADERS, NO_GENERATION } from '../../wire/headers.ts'
 import { PATHS } from '../../wire/paths.ts'
 import type { Guard } from '../guard.ts'
 import type { Metrics } from '../metrics.ts'
@@ -13,7 +14,7 @@ export interface ControlParts {
   readonly depot: Pick<Depot, 'head'>
   readonly guard: Guard
   readonly metrics: Metrics
-  readonly isDraining: () => boolean
+  readonly standing: Node
   readonly metricsToken: string | undefined
 }
 
@@ -23,12 +24,12 @@ const FORWARDED = ['x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'forwarde
 
 export function controlRoutes(
   server: FastifyInstance,
-  { depot, guard, metrics, isDraining, metricsToken }: ControlParts,
+  { depot, guard, metrics, standing, metricsToken }: ControlParts,
 ): void {
   const stamp = (reply: FastifyReply): FastifyReply =>
     reply
       .header('cache-control', 'no-store')
-      .header(HEADERS.head, depot.head.now().gid)
+      .header(HEADERS.head, depot.head.isThere() ? depot.head.now().gid : NO_GENERATION)
       .type('text/plain; charset=utf-8')
 
   server.get(
@@ -42,7 +43,7 @@ export function controlRoutes(
       path,
       { schema: { summary: 'Whether a balancer should send requests', tags: ['control'] } },
       async (_request, reply) => {
-        if (isDraining()) throw failure('draining', {})
+        demandReady(standing, path === PATHS.servez)
         return stamp(reply).send('ready\n')
       },
     )
@@ -55,6 +56,20 @@ export function controlRoutes(
       return stamp(reply).type('text/plain; version=0.0.4; charset=utf-8').send(metrics.text())
     },
   )
+}
+
+/**
+ * A node is ready as long as it answers for the head. Where none is, balancers may send requests to one that serves what
+ * it has (PROTOCOL §5, K0).
+ */
+function demandReady(standing: Node, isEnough: boolean): void {
+  const { mode, isDraining, whenCut, isSilent } = standing.state()
+  if (isDraining) throw failure('draining', {})
+  if (mode === 'boot') throw failure('booting', {})
+  const serves = mode === 'diverged' || (mode === 'cut' && whenCut === 'serve')
+  // One that knows of a newer head and cannot get it answers for none.
+  const isLost = mode === 'cut' || (mode === 'lag' && isSilent === true)
+  if (serves ? !isEnough : isLost) throw failure('head-unconfirmed', { generation: standing.known() })
 }
 
 /** With a token of its own, for that; else for the same machine, and for operators. */

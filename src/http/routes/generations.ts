@@ -19,7 +19,7 @@ import { type Reading, sendJson, stampAny, stampChanging } from '../answer.ts'
 import type { ReadingOf } from '../mounts.ts'
 import { ndjson } from '../ndjson.ts'
 import { type Page, PageQuery, pageOf } from '../page.ts'
-import { waitOf } from '../prefer.ts'
+import { held } from '../prefer.ts'
 import { pump } from '../pump.ts'
 
 type Parts = Pick<Depot, 'head' | 'generations' | 'views' | 'reader' | 'clock'>
@@ -163,17 +163,13 @@ async function watch(
   after: string,
 ): Promise<boolean> {
   const seen = parseGid(after)
-  const waitMs = waitOf(request, LIMITS.waitMs)
-  const gone = new AbortController()
-  const onClose = (): void => {
-    gone.abort()
-  }
-  reply.raw.once('close', onClose)
-  const arrived: Generation | undefined = await head.after(seen, waitMs, gone.signal)
-  reply.raw.off('close', onClose)
+  const arrived: Generation | undefined = await held(
+    request,
+    reply,
+    async (waitMs, gone) => await head.after(seen, waitMs, gone),
+  )
   // Who was let go would ask again at once, on a connection that is about to be closed.
   if (head.isClosing()) reply.header('connection', 'close')
-  if (waitMs > 0) reply.header('preference-applied', `wait=${Math.ceil(waitMs / 1000)}`)
   reply.header(HEADERS.generation, head.now().gid)
   return arrived !== undefined
 }

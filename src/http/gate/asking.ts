@@ -1,0 +1,81 @@
+/**
+ * What a request asks of the gate, by its route (PROTOCOL §3).
+ */
+import type { FastifyRequest } from 'fastify'
+import type { Depot } from '../../depot/depot.ts'
+import type { Question } from '../../depot/gate.ts'
+import type { Node } from '../../depot/node.ts'
+import { floorHere, pinHere, type Standpoint } from '../../depot/standing.ts'
+import { digestOfHex } from '../../model/digest.ts'
+import { isFailure } from '../../model/errors.ts'
+import type { Soon } from '../../model/soon.ts'
+import { demandOf } from '../mounts.ts'
+import type { Asking } from './gate.ts'
+
+type Parts = Pick<Depot, 'head' | 'generations' | 'views' | 'pool' | 'nodes'> & { readonly node: Node }
+
+interface Versioned {
+  readonly channel: string
+  readonly name: string
+  readonly version: string
+}
+
+/** Ends of the patterns of K3: a name with its version means the same as long as the head has it. */
+const VERSIONED = ['/manifests/:name/:version', '/files/:name/:version/*']
+
+/** Reads of a generation: K1, K2, K3, and K5 under a pin. */
+export function readAsking(parts: Parts): Asking {
+  return (request) => {
+    const { head, generations, node } = parts
+    // A node without a head is not up yet, and its state says so.
+    if (!head.isThere()) return { kind: 'entry', floor: 'none' }
+    const { pin, floor } = demandOf(request)
+    const standpoint: Standpoint = { generations, head: head.now(), known: node.known() }
+    if (pin !== undefined) return { kind: 'pinned', pin: pinHere(standpoint, pin) }
+    const here = floorHere(standpoint, floor)
+    const isVersioned =
+      (here === 'none' || here === 'met') &&
+      VERSIONED.some((end) => request.routeOptions.url?.endsWith(end) === true)
+    return isVersioned ? versioned(parts, request) : { kind: 'entry', floor: here }
+  }
+}
+
+/** Only where the answer may depend on it is it looked up. */
+function versioned({ head, views, node }: Parts, request: FastifyRequest): Soon<Question> {
+  if (node.state().mode === 'fresh') return { kind: 'versioned', isHere: true }
+  const look = async (): Promise<Question> => {
+    const view = await views.of(head.now())
+    try {
+      await view.release(request.params as Versioned)
+      return { kind: 'versioned', isHere: true }
+    } catch (error) {
+      if (!isFailure(error, 'not-found')) throw error
+      return { kind: 'versioned', isHere: false }
+    }
+  }
+  return look()
+}
+
+/** K4. An origin answers for everything, so it need not look twice. */
+export function objectAsking({ pool, nodes, node }: Parts): Asking {
+  return (request) => {
+    if (node.state().isOrigin) return { kind: 'object', isHere: true }
+    const digest = digestOfHex((request.params as { readonly hex: string }).hex)
+    if (nodes.has(digest)) return { kind: 'object', isHere: true }
+    const look = async (): Promise<Question> => {
+      try {
+        return { kind: 'object', isHere: (await pool.open(digest)) !== undefined }
+      } catch (error) {
+        // Another node may have it whole.
+        if (isFailure(error, 'blob-corrupt')) return { kind: 'object', isHere: false }
+        throw error
+      }
+    }
+    return look()
+  }
+}
+
+/** K6. */
+export const stagingAsking: Asking = () => ({ kind: 'staging' })
+/** K7. */
+export const writeAsking: Asking = () => ({ kind: 'write' })

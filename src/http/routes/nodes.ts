@@ -1,0 +1,87 @@
+/**
+ * `/v1/nodes`: the nodes that follow this one. Each tells of itself by a heartbeat and learns of the others
+ * (PROTOCOL §8); an operator sees all of them.
+ */
+import type { FastifyInstance } from 'fastify'
+import type { Depot } from '../../depot/depot.ts'
+import type { NodeReport } from '../../depot/roster.ts'
+import { failure } from '../../model/errors.ts'
+import { clip } from '../../model/name.ts'
+import { parseNodeId } from '../../wire/node-label.ts'
+import { PATHS } from '../../wire/paths.ts'
+import { HeartbeatRequest, NodesBody } from '../../wire/replication.ts'
+import type { Guard } from '../guard.ts'
+
+type Parts = Pick<Depot, 'head' | 'roster'>
+
+/** For nodes. */
+export function heartbeatRoute(server: FastifyInstance, parts: Parts): void {
+  server.post<{ Params: { readonly id: string }; Body: HeartbeatRequest }>(
+    `${PATHS.nodes}/:id/heartbeat`,
+    {
+      schema: {
+        summary: 'A node tells how it is, and learns of the head and the other nodes',
+        tags: ['replicate'],
+        body: HeartbeatRequest,
+        response: { 200: NodesBody },
+      },
+    },
+    async (request, reply) => {
+      parts.roster.hear(parseNodeId(request.params.id), reportOf(request.body))
+      return reply.header('cache-control', 'private, no-store').send(nodesBody(parts))
+    },
+  )
+}
+
+/** For operators. */
+export function nodesRoute(server: FastifyInstance, parts: Parts, guard: Guard): void {
+  server.get(
+    PATHS.nodes,
+    {
+      schema: { summary: 'The nodes that follow this one', tags: ['operate'], response: { 200: NodesBody } },
+    },
+    async (request, reply) => {
+      guard.admin(request)
+      return reply.header('cache-control', 'private, no-store').send(nodesBody(parts))
+    },
+  )
+}
+
+function nodesBody({ head, roster }: Parts): NodesBody {
+  return { head: head.now().gid, nodes: roster.nodes() }
+}
+
+/** What is known here of what a node says; a newer one may say more. */
+function reportOf({ role, state, head, known, ...more }: HeartbeatRequest): NodeReport {
+  const { publicUrl, lagSeconds, progress } = more
+  return {
+    role,
+    state,
+    head,
+    known,
+    ...(publicUrl === undefined ? {} : { publicUrl: addressOf(publicUrl) }),
+    ...(lagSeconds === undefined ? {} : { lagSeconds }),
+    ...(progress === undefined ? {} : { progress: progressOf(progress) }),
+  }
+}
+
+function progressOf({
+  gid,
+  done,
+  total,
+}: NonNullable<HeartbeatRequest['progress']>): NonNullable<NodeReport['progress']> {
+  return { gid, done, ...(total === undefined ? {} : { total }) }
+}
+
+/** Clients are sent there, so it has to be an address that one can be sent to. Fails with `bad-request`. */
+function addressOf(text: string): string {
+  const url = URL.parse(text)
+  const isAddress =
+    url !== null &&
+    (url.protocol === 'http:' || url.protocol === 'https:') &&
+    [url.username, url.password, url.search, url.hash].every((part) => part === '')
+  if (isAddress) return url.href.replace(/\/+$/, '')
+  throw failure('bad-request', {
+    reason: `"${clip(text)}" is no address of a node, which begins with http:// or https://`,
+  })
+}
