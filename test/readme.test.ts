@@ -17,7 +17,7 @@ const README = resolve(import.meta.dirname, '../README.md')
 const IS_WRITING = process.env['UPDATE_README'] === '1'
 const END = '<!-- end -->'
 /** The order of the table: time first, for every read begins there. */
-const TAGS = ['time', 'read', 'publish', 'access', 'operate', 'control', 'about']
+const TAGS = ['time', 'read', 'publish', 'access', 'operate', 'replicate', 'control', 'about']
 
 interface Operation {
   readonly summary: string

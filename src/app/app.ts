@@ -15,11 +15,13 @@ import { demandLedger, openLedger } from '../ledger/open.ts'
 import { failure } from '../model/errors.ts'
 import { openDiskStore } from '../pool/open-disk.ts'
 import { scrub } from '../pool/scrub.ts'
+import { NO_GENERATION } from '../wire/headers.ts'
 import { ensureAdminToken, hasAdminToken } from './admin-token.ts'
 import { Chores } from './chores.ts'
 import type { Config } from './config.ts'
 import { watchProcess } from './gauges.ts'
 import { Opened } from './opened.ts'
+import { originPlace, replicaPlace } from './place.ts'
 import { realClock, realRandom } from './world.ts'
 
 export interface RunningDepot {
@@ -61,15 +63,19 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
   opened.defer(async () => await examiner.close())
   const stageIdleMs = config.stageIdleMinutes * MINUTE_MS
   const { examine } = examiner
-  const depot = await openDepot({ ...store, ledger, examine, clock, random, log, stageIdleMs })
+  const isReplica = config.role === 'replica'
+  const depot = await openDepot({ ...store, ledger, examine, clock, random, log, stageIdleMs, isReplica })
   opened.defer(async () => await depot.close())
-  await ensureAdminToken(config.data, depot.access)
+  if (!isReplica) await ensureAdminToken(config.data, depot.access)
   await depot.stages.dropUploads()
   const openingSeconds = (clock.monotonic() - began) / 1000
   opened.use(new Chores(depot, clock, log))
   const metrics = new Metrics()
   opened.use(watchProcess(metrics, { depot, store, openingSeconds }))
   const draining = { now: false }
+  const parts = { depot, store, examine, clock, random, log, isDraining: () => draining.now }
+  const place = isReplica ? replicaPlace(config, parts) : originPlace(config, parts)
+  opened.use(place)
   const server = await buildServer({
     depot,
     scrub: (signal) =>
@@ -80,10 +86,13 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
     options: await faceOptionsOf(config),
     metrics,
     isDraining: () => draining.now,
+    ...place.face,
   })
   opened.defer(async () => await closeServer(server, depot))
   const url = await listen(server, config)
-  log.info({ url, data: config.data, gid: depot.head.now().gid }, 'listening')
+  place.start()
+  const gid = depot.head.isThere() ? depot.head.now().gid : NO_GENERATION
+  log.info({ url, data: config.data, role: config.role, gid }, 'listening')
   return running(url, opened, {
     config,
     drain: () => {
@@ -118,6 +127,7 @@ function running(
 /** Lets those go who wait, then ends when every answer is out; what takes too long is cut off. */
 async function closeServer(server: Face, depot: Depot): Promise<void> {
   depot.head.release()
+  depot.access.release()
   const timer = setTimeout(() => {
     server.server.closeAllConnections()
   }, CLOSE_MS).unref()

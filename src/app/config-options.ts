@@ -7,6 +7,7 @@
  * arguments can be read by everybody on the machine.
  */
 import { LIMITS } from '../model/limits.ts'
+import { parseNodeId } from '../wire/node-label.ts'
 import {
   type Listen,
   oneOf,
@@ -32,7 +33,12 @@ export interface Config {
   /** Absolute. */
   readonly data: string
   readonly listen: Listen
-  readonly role: 'origin'
+  readonly role: 'origin' | 'replica'
+  /** The node that a replica follows; without a slash at its end. */
+  readonly upstream: string | undefined
+  readonly upstreamToken: string | undefined
+  readonly nodeId: string | undefined
+  readonly whenCut: 'serve' | 'refuse'
   /** Without a slash at its end. */
   readonly publicUrl: string | undefined
   readonly logLevel: LogLevel
@@ -81,8 +87,34 @@ export const OPTIONS: OptionTable = {
   role: {
     placeholder: 'role',
     fallback: 'origin',
-    description: 'what this node is: origin',
+    description: 'what this node is: origin (it commits) or replica (it follows an upstream)',
     parse: parseRole,
+  },
+  upstream: {
+    placeholder: 'url',
+    fallback: undefined,
+    description: 'the node that a replica follows',
+    parse: parseWebAddress,
+  },
+  upstreamToken: {
+    placeholder: 'secret',
+    fallback: undefined,
+    description: 'token of the upstream with the scope replicate',
+    secret: true,
+    parse: parseSecret,
+  },
+  nodeId: {
+    placeholder: 'id',
+    fallback: undefined,
+    description:
+      'name of this node among the others: a-z, 0-9, and . _ - between them; by default origin, or by its address',
+    parse: parseId,
+  },
+  whenCut: {
+    placeholder: 'how',
+    fallback: 'serve',
+    description: 'what a replica does with its head when the origin is silent: serve it, or refuse',
+    parse: oneOf('serve', 'refuse'),
   },
   publicUrl: {
     placeholder: 'url',
@@ -211,8 +243,16 @@ export function optionsAsMarkdown(): string {
   return ['| in the file | flag | environment | default | |', '|---|---|---|---|---|', ...rows, ''].join('\n')
 }
 
-function parseRole(given: Scalar): 'origin' {
+function parseRole(given: Scalar): Config['role'] {
   const role = oneOf('origin', 'replica', 'edge')(given)
-  if (role !== 'origin') throw new Error(`"${role}" is not built yet; this depot can only be an origin`)
+  if (role === 'edge') throw new Error('"edge" is not built yet; this depot can be an origin or a replica')
   return role
+}
+
+function parseId(given: Scalar): string {
+  try {
+    return parseNodeId(parseText(given))
+  } catch (error) {
+    throw new Error(`must be an id: ${(error as Error).message}`, { cause: error })
+  }
 }

@@ -76,6 +76,8 @@ export async function loadConfig(given: Given): Promise<Configuration> {
     const { source, where } = found
     return { name: fileKeyOf(name), value: showSetting(name, config[name] as never), source, where }
   })
+  if (config.role === 'replica' && config.upstream === undefined)
+    problems.push(`a replica follows an upstream: set ${flagOf('upstream')} or ${variableOf('upstream')}`)
   if (problems.length > 0) throw new ConfigError(problems)
   return { config: config as unknown as Config, settings, ...(file === undefined ? {} : { file }) }
 }

@@ -8,6 +8,7 @@ import { addDemo } from './operate/demo.ts'
 import { addDoctor } from './operate/doctor.ts'
 import { addFloor } from './operate/floor.ts'
 import { addHelp } from './operate/help.ts'
+import { addLbConfig } from './operate/lb-config.ts'
 import { addScrub } from './operate/scrub.ts'
 import { addServe } from './operate/serve.ts'
 import { addToken } from './operate/token.ts'
@@ -30,7 +31,10 @@ import { EXIT, type Shell } from './shell.ts'
 type AddCommand = (parent: Command, shell: Shell) => void
 
 const GROUPS: readonly { readonly heading: string; readonly commands: readonly AddCommand[] }[] = [
-  { heading: 'Running a depot:', commands: [addServe, addConfig, addToken, addScrub, addDoctor, addDemo] },
+  {
+    heading: 'Running a depot:',
+    commands: [addServe, addConfig, addToken, addScrub, addDoctor, addLbConfig, addDemo],
+  },
   { heading: 'Publishing:', commands: [addPublish, addImport, addStage, addCommit, addChannel, addRollback] },
   { heading: 'Reading:', commands: [addGet, addCatalog, addShow, addLog, addDiff, addFloor] },
   { heading: 'And:', commands: [addCompletion, addHelp] },

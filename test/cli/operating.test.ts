@@ -178,11 +178,11 @@ describe('depot config show', () => {
   })
 
   it('exits with 2 and says everything that is wrong', async () => {
-    const ran = await run(['config', 'show', '--role', 'replica', '--json'], {
+    const ran = await run(['config', 'show', '--role', 'edge', '--json'], {
       environment: { DEPOT_LISTEN: 'x:y:z' },
     })
     expect(ran).toMatchObject({ exit: 2, stdout: '' })
-    expect(ran.stderr).toContain('--role "replica" is not built yet')
+    expect(ran.stderr).toContain('--role "edge" is not built yet')
     expect(ran.stderr).toContain('DEPOT_LISTEN must be host:port')
   })
 })
@@ -190,6 +190,7 @@ describe('depot config show', () => {
 describe('depot serve', () => {
   it.each([
     ['a role that is not built yet', ['--role', 'edge']],
+    ['a replica of nobody', ['--role', 'replica']],
     ['an address that is none', ['--listen', 'here:there']],
     ['a file that is not there', ['--config', 'no-such-file.toml']],
     ['an argument', ['now']],

@@ -14,6 +14,8 @@ export interface ServeOptions {
   readonly data: string
   readonly flags?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
+  /** By default that of the depot's own administrator. */
+  readonly token?: string
   /** Another user, where the test may become one. */
   readonly uid?: number
 }
@@ -48,7 +50,7 @@ export async function served(options: ServeOptions): Promise<Served> {
   if (first.done === true) throw new Error(`depot serve ended: ${(await ended).log}`)
   const startedMs = performance.now() - begun
   const { url } = JSON.parse(first.value) as { url: string }
-  const token = (await readFile(join(options.data, 'admin.token'), 'utf8')).trim()
+  const token = options.token ?? (await readFile(join(options.data, 'admin.token'), 'utf8')).trim()
   const end = async (signal: NodeJS.Signals): Promise<Exit> => {
     child.kill(signal)
     return await ended
