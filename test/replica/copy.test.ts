@@ -85,7 +85,9 @@ describe('a replica that is 100 generations behind', () => {
       (kind) => `${kind} ${upstream.count(kind)}`,
     )
     // The second watch waits. Blobs: the metaset, the manifests; the file of all is the same and is here.
-    expect(counts).toEqual(['head 2', 'log 1', 'lineages 0', 'nodes 2', 'blobs 3', 'blob 0'])
+    // How many levels the trees have is up to the salt.
+    const nodes = expect.stringMatching(/^nodes [1-4]$/) as string
+    expect(counts).toEqual(['head 2', 'log 1', 'lineages 0', nodes, 'blobs 3', 'blob 0'])
     const generations = at.stores.ledger.generations
     expect(generations.get(between[41]!.gid)).toEqual(between[41])
     expect(generations.isHeld(between[41]!.gid)).toBe(false)
