@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import { type Depot, openDepot } from '../depot/depot.ts'
 import { formatOf } from '../format/format.ts'
+import { gidOfHead } from '../http/answer.ts'
 import { Metrics } from '../http/metrics.ts'
 import { buildServer, type Face, type FaceOptions } from '../http/server.ts'
 import { openExaminer } from '../job/examine-in-worker.ts'
@@ -15,7 +16,6 @@ import { demandLedger, openLedger } from '../ledger/open.ts'
 import { failure } from '../model/errors.ts'
 import { openDiskStore } from '../pool/open-disk.ts'
 import { scrub } from '../pool/scrub.ts'
-import { NO_GENERATION } from '../wire/headers.ts'
 import { ensureAdminToken, hasAdminToken } from './admin-token.ts'
 import { Chores } from './chores.ts'
 import type { Config } from './config.ts'
@@ -91,7 +91,7 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
   opened.defer(async () => await closeServer(server, depot))
   const url = await listen(server, config)
   place.start()
-  const gid = depot.head.isThere() ? depot.head.now().gid : NO_GENERATION
+  const gid = gidOfHead(depot.head)
   log.info({ url, data: config.data, role: config.role, gid }, 'listening')
   return running(url, opened, {
     config,

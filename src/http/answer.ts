@@ -3,12 +3,13 @@
  * §7). Routes choose one of a few kinds; nobody else writes these headers.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Head } from '../depot/head.ts'
 import type { View } from '../depot/read/view.ts'
 import { canonicalBytes, type Json } from '../model/canonical.ts'
 import { type Digest, digestOf, hexOf, reprDigestOf } from '../model/digest.ts'
 import type { Generation } from '../model/generation.ts'
 import { LIMITS } from '../model/limits.ts'
-import { ANY_GENERATION, HEADERS, MEDIA } from '../wire/headers.ts'
+import { ANY_GENERATION, HEADERS, MEDIA, NO_GENERATION } from '../wire/headers.ts'
 import { pinned } from '../wire/paths.ts'
 import { isUnmodified } from './conditional.ts'
 
@@ -32,6 +33,11 @@ const YEAR_SECONDS = 31_536_000
 const PINNED = `max-age=${LIMITS.pinnedMaxAgeSeconds}, immutable, no-transform`
 const PINNED_PUBLIC = `public, ${PINNED}`
 const PINNED_PRIVATE = `private, ${PINNED}`
+
+/** The head as headers name it; `none` where there is none yet. */
+export function gidOfHead(head: Pick<Head, 'isThere' | 'now'>): string {
+  return head.isThere() ? head.now().gid : NO_GENERATION
+}
 
 /** `Depot-Generation` and, where no cache can freeze it, `Depot-Head`. */
 export function stampGeneration(reply: FastifyReply, { view, mount, head }: Reading): void {

@@ -24,8 +24,9 @@ import type { Node } from '../depot/node.ts'
 import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock, Random } from '../model/world.ts'
-import { HEADERS, MEDIA, NO_GENERATION } from '../wire/headers.ts'
+import { HEADERS, MEDIA } from '../wire/headers.ts'
 import { watchMethods } from './allowed-methods.ts'
+import { gidOfHead } from './answer.ts'
 import { answerProblem } from './answer-problem.ts'
 import { answerBare, answerUnread, type Stamp } from './bare-answer.ts'
 import { BodyBounds } from './bounds/body-bounds.ts'
@@ -149,7 +150,7 @@ function frame(
   wrap: (listener: RequestListener) => RequestListener,
 ): FastifyInstance {
   const { depot, log, random, options } = parts
-  const generation = (): string => gidOfHead(depot)
+  const generation = (): string => gidOfHead(depot.head)
   const stamp = (): Stamp => stampOf(parts)
   return fastify({
     loggerInstance: log,
@@ -207,13 +208,8 @@ function watchGate(metrics: Metrics, gate: Gate): void {
     })
 }
 
-/** The head, where there is one. */
-function gidOfHead({ head }: Pick<Depot, 'head'>): string {
-  return head.isThere() ? head.now().gid : NO_GENERATION
-}
-
 function stampOf({ depot, node }: Pick<FaceParts, 'depot' | 'node'>): Stamp {
-  return { generation: gidOfHead(depot), node: node() }
+  return { generation: gidOfHead(depot.head), node: node() }
 }
 
 /** Answers with `Depot-Node`, whoever writes them: many pass the framework by. */
@@ -243,7 +239,7 @@ function requestIds(random: Random): () => string {
 /** The head on every answer, until a route says better; and what holds for every request. */
 function stampAll(server: FastifyInstance, { depot }: FaceParts): void {
   server.addHook('onRequest', (request, reply, done) => {
-    reply.header(HEADERS.generation, gidOfHead(depot))
+    reply.header(HEADERS.generation, gidOfHead(depot.head))
     // Malformed ones are refused everywhere, also where they ask for nothing (PROTOCOL §2).
     demandOf(request)
     demandPlainBody(request.headers)
@@ -268,7 +264,7 @@ function report(server: FastifyInstance, { depot, metrics, options }: FaceParts)
     else if (error.code === 'internal') request.log.error({ err: thrown, url: request.url }, 'a bug')
     return answerProblem(request, reply, {
       error,
-      head: gidOfHead(depot),
+      head: gidOfHead(depot.head),
       closedReads: options.closedReads,
     })
   })

@@ -5,12 +5,11 @@
 import { strict as assert } from 'node:assert'
 import type { Purpose } from '../disk/room.ts'
 import { type Digest, digestOfRaw, rawOf } from '../model/digest.ts'
-import { failure } from '../model/errors.ts'
 import type { Slices } from '../model/slice.ts'
 import { Deflater } from './disk/deflate.ts'
 import type { Row, Table } from './disk/table.ts'
 import type { Nodes, PackedNode, PlainNode, Segment, Stored } from './pool.ts'
-import { decodeSegment, packSegment, unpackSegment } from './segment.ts'
+import { packSegment, plainNode, unpackSegment } from './segment.ts'
 
 export class DiskNodes implements Nodes {
   readonly #table: Table
@@ -27,11 +26,7 @@ export class DiskNodes implements Nodes {
   }
 
   async read(digest: Digest): Promise<Uint8Array> {
-    const segment = this.lent(digest)
-    if (segment === undefined) throw failure('blob-unavailable', { digest })
-    const plain = decodeSegment(segment)
-    if (typeof plain === 'string') throw failure('blob-corrupt', { digest, reason: plain })
-    return plain
+    return plainNode(digest, this.lent(digest))
   }
 
   lent(digest: Digest): Segment | undefined {
@@ -59,7 +54,7 @@ export class DiskNodes implements Nodes {
     for (const { digest, segment } of nodes) {
       const key = rawOf(digest)
       const row = packSegment(segment)
-      if (this.#table.get(key)?.equals(row) !== true) rows.push([key, row])
+      if (this.#table.lent(key)?.equals(row) !== true) rows.push([key, row])
       const pause = slices.breathe()
       if (pause !== undefined) await pause
     }

@@ -25,7 +25,7 @@ import type {
   Segment,
   Stored,
 } from './pool.ts'
-import { decodeSegment, encodeSegment } from './segment.ts'
+import { encodeSegment, plainNode } from './segment.ts'
 
 export interface MemoryStore {
   readonly pool: Pool & Listing
@@ -141,11 +141,7 @@ export class MemoryNodes implements Nodes {
   }
 
   async read(digest: Digest): Promise<Uint8Array> {
-    const segment = this.#kept.get(digest)
-    if (segment === undefined) throw failure('blob-unavailable', { digest })
-    const plain = decodeSegment(segment)
-    if (typeof plain === 'string') throw failure('blob-corrupt', { digest, reason: plain })
-    return plain
+    return plainNode(digest, this.#kept.get(digest))
   }
 
   lent(digest: Digest): Segment | undefined {

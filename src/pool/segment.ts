@@ -8,6 +8,8 @@
  * A row in LMDB is the CRC-32, the length of the plain bytes (4 bytes each, big endian), and the deflated bytes.
  */
 import { constants, crc32, deflateRawSync, inflateRawSync, type ZlibOptions } from 'node:zlib'
+import type { Digest } from '../model/digest.ts'
+import { failure } from '../model/errors.ts'
 import type { Segment } from './pool.ts'
 
 /**
@@ -44,6 +46,14 @@ export function decodeSegment(segment: Segment): Buffer | string {
   }
   if (plain.length !== segment.length) return `it has ${plain.length} bytes and not ${segment.length}`
   if (crc32(plain) !== segment.crc32) return 'its CRC-32 is wrong'
+  return plain
+}
+
+/** The plain bytes of a node. Fails with `blob-unavailable` when it is not here, or with `blob-corrupt`. */
+export function plainNode(digest: Digest, segment: Segment | undefined): Buffer {
+  if (segment === undefined) throw failure('blob-unavailable', { digest })
+  const plain = decodeSegment(segment)
+  if (typeof plain === 'string') throw failure('blob-corrupt', { digest, reason: plain })
   return plain
 }
 

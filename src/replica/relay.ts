@@ -18,6 +18,7 @@ import { Transform, type TransformCallback } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
+import { forgetBody } from '../wire/forget-body.ts'
 import { HEADERS } from '../wire/headers.ts'
 
 export interface RelayParts {
@@ -200,27 +201,11 @@ class Checking extends Transform {
   }
 }
 
-/**
- * What the client goes on sending of a body that is answered already is read and forgotten, for a while: whoever is cut
- * off while he sends may never read the answer.
- */
+/** What the client goes on sending of a body that is answered already is not sent on. */
 function forgetRest(request: IncomingMessage, outgoing: ClientRequest): void {
   request.unpipe(outgoing)
   outgoing.destroy()
-  if (request.destroyed) return
-  let left: number = LIMITS.unreadBytes
-  const cut = (): void => {
-    request.destroy()
-  }
-  const timer = setTimeout(cut, LIMITS.unreadMs).unref()
-  request.on('data', ({ length }: Uint8Array) => {
-    left -= length
-    if (left < 0) cut()
-  })
-  request.once('close', () => {
-    clearTimeout(timer)
-  })
-  request.resume()
+  if (!request.destroyed) forgetBody(request)
 }
 
 function isRead({ method }: IncomingMessage): boolean {

@@ -59,9 +59,9 @@ export class ChannelTrees {
 
   /** From all rows. */
   async make(): Promise<Trees> {
-    const { now } = this.#input
+    const { stage, channel, now } = this.#input
     return {
-      releases: await this.#edit(now.releases, this.#releaseEdits()),
+      releases: await this.#edit(now.releases, releaseEdits(this.#parts.changes, stage, channel)),
       bound: await this.#edit(now.bound, this.#boundEdits(), this.#compareBound),
     }
   }
@@ -94,10 +94,6 @@ export class ChannelTrees {
       slices: slices(clock),
       ...(onEdit === undefined ? {} : { onEdit }),
     })
-  }
-
-  *#releaseEdits(): Generator<Edit> {
-    for (const { key, change } of this.#rows()) yield { key, line: releaseLineOf(change) }
   }
 
   /** Removing a release leaves its name bound. */
@@ -167,7 +163,17 @@ export class ChannelTrees {
   }
 }
 
+/** What the rows of a stage make of the releases of a channel, in the order of keys. */
+export function* releaseEdits(
+  changes: Pick<Changes, 'list'>,
+  stage: StageId,
+  channel: string,
+): Generator<Edit> {
+  for (const { key, change } of releaseChangesOf(changes, stage, channel))
+    yield { key, line: releaseLineOf(change) }
+}
+
 /** What a change makes of the line of a release. */
-export function releaseLineOf(change: ReleaseChange): Buffer | undefined {
+function releaseLineOf(change: ReleaseChange): Buffer | undefined {
   return change.kind === 'line' ? encodeRelease(change.release) : undefined
 }

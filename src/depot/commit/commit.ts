@@ -132,6 +132,7 @@ export class Commits {
     }
     await demandBlobs(this.#parts, stage)
   }
+
   #demandHead(expected: Gid | undefined): void {
     const { gid } = this.#parts.head.now()
     if (expected !== undefined && expected !== gid)

@@ -65,7 +65,6 @@ export class Draft {
     this.#parts = parts
     this.#stage = stage
     this.#nodes = new DraftNodes(parts)
-    for (const rows of parts.beingWritten()) this.touch(rows)
   }
 
   /** How many rows were touched since it was planned. */

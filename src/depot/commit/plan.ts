@@ -9,16 +9,15 @@ import { type Key, partsOfKey } from '../../metaset/key.ts'
 import { conflicts as conflictsWith } from '../../metaset/merge.ts'
 import { type Channel, channelIn, emptyChannel, type Metaset } from '../../metaset/metaset.ts'
 import type { NodeReader } from '../../metaset/node.ts'
-import type { Edit } from '../../metaset/source.ts'
 import { EMPTY_TREE, type Tree } from '../../metaset/tree.ts'
 import { failure } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
 import type { Clock } from '../../model/world.ts'
 import type { ChannelChange } from '../stage/change.ts'
-import { ChannelTrees, type EarlierTrees, releaseLineOf, type Trees } from './channel-trees.ts'
+import { ChannelTrees, type EarlierTrees, releaseEdits, type Trees } from './channel-trees.ts'
 import { Conflicts } from './conflicts.ts'
 import type { NodeWriter } from './node-writer.ts'
-import { channelChangeOf, channelsOf, releaseChangesOf } from './rows.ts'
+import { channelChangeOf, channelsOf } from './rows.ts'
 import type { TouchedKeys } from './touched.ts'
 
 export interface PlanParts {
@@ -138,14 +137,13 @@ class ChannelPlanner {
 
   /** Keys that the stage writes and that others have changed since its base, unless both made the same of it. */
   async #compareReleases(before: Tree = EMPTY_TREE, now: Tree): Promise<void> {
-    for await (const { key } of conflictsWith(this.#parts.reader, before, now, this.#releaseEdits()))
+    for await (const { key } of conflictsWith(
+      this.#parts.reader,
+      before,
+      now,
+      releaseEdits(this.#parts.changes, this.#input.stage.id, this.#input.name),
+    ))
       this.#conflict('changed', key)
-  }
-
-  *#releaseEdits(): Generator<Edit> {
-    const { stage, name } = this.#input
-    for (const { key, change } of releaseChangesOf(this.#parts.changes, stage.id, name))
-      yield { key, line: releaseLineOf(change) }
   }
 
   #conflict(reason: 'changed' | 'bound' | 'frozen' | 'settings' | 'deleted', key?: Key): void {

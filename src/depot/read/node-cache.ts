@@ -5,10 +5,9 @@
 import { LRUCache } from 'lru-cache'
 import { type NodeReader, TreeNode } from '../../metaset/node.ts'
 import type { Digest } from '../../model/digest.ts'
-import { failure } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
 import type { Nodes } from '../../pool/pool.ts'
-import { decodeSegment } from '../../pool/segment.ts'
+import { plainNode } from '../../pool/segment.ts'
 
 /** What a decoded node costs beside its bytes, roughly. */
 const OVERHEAD_BYTES = 2048
@@ -32,11 +31,7 @@ export class NodeCache implements NodeReader {
   }
 
   #load(digest: Digest, level: number): TreeNode {
-    const segment = this.#nodes.lent(digest)
-    if (segment === undefined) throw failure('blob-unavailable', { digest })
-    const plain = decodeSegment(segment)
-    if (typeof plain === 'string') throw failure('blob-corrupt', { digest, reason: plain })
-    const node = new TreeNode(plain, level)
+    const node = new TreeNode(plainNode(digest, this.#nodes.lent(digest)), level)
     this.#decoded.set(digest, node)
     return node
   }

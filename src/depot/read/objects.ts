@@ -9,7 +9,7 @@ import { failure, isFailure } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
 import type { Slices } from '../../model/slice.ts'
 import type { Nodes, Pool } from '../../pool/pool.ts'
-import { decodeSegment, packSegment } from '../../pool/segment.ts'
+import { packSegment, plainNode } from '../../pool/segment.ts'
 
 export interface ObjectSources {
   readonly pool: Pick<Pool, 'open'>
@@ -56,9 +56,7 @@ export async function* objectsOf(sources: ObjectSources, wish: ObjectsWish): Asy
 export function packedNode(nodes: Pick<Nodes, 'segment'>, digest: Digest): Uint8Array | undefined {
   const segment = nodes.segment(digest)
   if (segment === undefined) return undefined
-  const plain = decodeSegment(segment)
-  if (typeof plain === 'string') throw failure('blob-corrupt', { digest, reason: plain })
-  if (digestOf(plain) !== digest)
+  if (digestOf(plainNode(digest, segment)) !== digest)
     throw failure('blob-corrupt', { digest, reason: 'its bytes have another SHA-256' })
   return packSegment(segment)
 }

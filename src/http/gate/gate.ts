@@ -13,6 +13,7 @@ import { LIMITS } from '../../model/limits.ts'
 import type { Soon } from '../../model/soon.ts'
 import type { Clock } from '../../model/world.ts'
 import { HEADERS, NO_GENERATION } from '../../wire/headers.ts'
+import { gidOfHead } from '../answer.ts'
 import { demandOf } from '../mounts.ts'
 import { waitOf } from '../prefer.ts'
 import { Passage } from './passage.ts'
@@ -169,8 +170,7 @@ export class Gate {
 
   /** What is final the route refuses itself, with all that there is to say of it. */
   #refuse({ request, reply }: Exchange, code: ErrorCode): true {
-    const { head } = this.#parts.depot
-    const generation = head.isThere() ? head.now().gid : NO_GENERATION
+    const generation = gidOfHead(this.#parts.depot.head)
     this.#counts.refused += 1
     // It may have waited, and is true for the head of this moment.
     reply.header(HEADERS.generation, generation)

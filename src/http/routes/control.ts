@@ -5,8 +5,9 @@ import type { Depot } from '../../depot/depot.ts'
 import type { Node } from '../../depot/node.ts'
 import { digestOf, rawOf } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
-import { HEADERS, NO_GENERATION } from '../../wire/headers.ts'
+import { HEADERS } from '../../wire/headers.ts'
 import { PATHS } from '../../wire/paths.ts'
+import { gidOfHead } from '../answer.ts'
 import type { Guard } from '../guard.ts'
 import type { Metrics } from '../metrics.ts'
 
@@ -29,7 +30,7 @@ export function controlRoutes(
   const stamp = (reply: FastifyReply): FastifyReply =>
     reply
       .header('cache-control', 'no-store')
-      .header(HEADERS.head, depot.head.isThere() ? depot.head.now().gid : NO_GENERATION)
+      .header(HEADERS.head, gidOfHead(depot.head))
       .type('text/plain; charset=utf-8')
 
   server.get(
