@@ -1,34 +1,12 @@
 /** Which generation answers a request on an origin that stands alone (PROTOCOL §2, §5). */
 import { describe, expect, it } from 'vitest'
 import { type Demand, resolveGeneration } from '../../src/depot/freshness.ts'
-import { digestOf } from '../../src/model/digest.ts'
-import {
-  type Generation,
-  type GenerationState,
-  type Gid,
-  gidOf,
-  type Lineage,
-  type LineageId,
-} from '../../src/model/generation.ts'
+import type { Gid, Lineage, LineageId } from '../../src/model/generation.ts'
 import { refusalOf } from '../model/refusal.ts'
+import { generation } from './a-generation.ts'
 
 const ROOT = 'rootaaaaaaaa' as LineageId
 const RESTORED = 'restoredaaaa' as LineageId
-
-function generation(number: number, lineage: LineageId, state: GenerationState = 'active'): Generation {
-  const record = {
-    v: 1,
-    number,
-    lineage,
-    parent: null,
-    parentDigest: null,
-    metaset: digestOf(`${number}`),
-    created: '2026-11-22T04:22:08.000Z',
-    publisher: 'token-1',
-    message: '',
-  } as const
-  return { gid: gidOf(record), record, state, signatures: [] }
-}
 
 /** Restored from a backup at 40: what came after it on the old lineage is lost. The head is 1002. */
 const OLD = generation(12, ROOT, 'retired')

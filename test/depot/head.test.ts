@@ -2,30 +2,16 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { Head } from '../../src/depot/head.ts'
-import { digestOf } from '../../src/model/digest.ts'
-import { type Generation, gidOf, type LineageId } from '../../src/model/generation.ts'
+import type { Generation, LineageId } from '../../src/model/generation.ts'
+import { generation } from './a-generation.ts'
 
 const WAITERS = 1_000
 /** What an answer to each of so many costs is a few milliseconds. */
 const AT_ONCE = 40
 
-function generation(number: number): Generation {
-  const record = {
-    v: 1,
-    number,
-    lineage: 'k3x7m2q5wz4a' as LineageId,
-    parent: null,
-    parentDigest: null,
-    metaset: digestOf(`${number}`),
-    created: '2026-11-22T04:22:08.000Z',
-    publisher: 'token-1',
-    message: '',
-  } as const
-  return { gid: gidOf(record), record, state: 'active', signatures: [] }
-}
-
-const FIRST = generation(1)
-const SECOND = generation(2)
+const LINEAGE = 'k3x7m2q5wz4a' as LineageId
+const FIRST = generation(1, LINEAGE)
+const SECOND = generation(2, LINEAGE)
 
 interface Watched {
   readonly head: Head
@@ -70,7 +56,7 @@ describe('those who wait for the head', () => {
 
   it('get the newest one, whichever came while they were woken', async () => {
     const { head, told } = watched()
-    const third = generation(3)
+    const third = generation(3, LINEAGE)
     head.move(SECOND)
     head.move(third)
     await mostAtOnce(told)

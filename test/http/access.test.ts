@@ -6,7 +6,7 @@ import { digestOf } from '../../src/model/digest.ts'
 import type { Answer, Ask } from '../support/exchange.ts'
 import { publish } from '../support/publish.ts'
 import { runningDepot, type TestDepot } from '../support/running-depot.ts'
-import { type Asking, asking } from './well-formed.ts'
+import { type Asking, asking, openStage } from './well-formed.ts'
 
 let depot: TestDepot
 let ask: Asking
@@ -42,7 +42,7 @@ function as({ token }: Pick<Made, 'token'>): Asking {
 
 /** A request of each kind, as far as it gets with this token. */
 async function reach(asked: Asking): Promise<Readonly<Record<string, number>>> {
-  const stage = (await ask('/v1/stages', { method: 'POST' })).json<{ id: string }>().id
+  const stage = await openStage(ask)
   const own = await asked('/v1/stages', { method: 'POST' })
   const id = own.status === 201 ? own.json<{ id: string }>().id : stage
   const release = (channel: string): string => `/v1/stages/${id}/channels/${channel}/manifests/new/1.0.0`

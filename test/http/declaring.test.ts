@@ -9,7 +9,7 @@ import type { DeclaredBlob } from '../../src/wire/bodies.ts'
 import type { Answer, Ask } from '../support/exchange.ts'
 import { rawConnection } from '../support/raw-socket.ts'
 import { runningDepot, type TestDepot } from '../support/running-depot.ts'
-import { type Asking, asking } from './well-formed.ts'
+import { type Asking, asking, openStage } from './well-formed.ts'
 
 const JSON_TYPE = 'application/json'
 const LINES_TYPE = 'application/x-ndjson'
@@ -21,7 +21,7 @@ let stage = ''
 beforeAll(async () => {
   depot = await runningDepot()
   ask = asking(depot)
-  stage = (await ask('/v1/stages', { method: 'POST' })).json<{ id: string }>().id
+  stage = await openStage(ask)
 })
 afterAll(async () => {
   await depot[Symbol.asyncDispose]()

@@ -5,7 +5,7 @@ import { digestOf } from '../../src/model/digest.ts'
 import { encodeBatch } from '../../src/wire/batch.ts'
 import { rawConnection } from '../support/raw-socket.ts'
 import { runningDepot, type TestDepot } from '../support/running-depot.ts'
-import { type Asking, asking, expectWellFormed } from './well-formed.ts'
+import { type Asking, asking, expectWellFormed, openStage } from './well-formed.ts'
 
 let depot: TestDepot
 let ask: Asking
@@ -14,7 +14,7 @@ let stage = ''
 beforeAll(async () => {
   depot = await runningDepot()
   ask = asking(depot)
-  stage = (await ask('/v1/stages', { method: 'POST' })).json<{ id: string }>().id
+  stage = await openStage(ask)
 })
 afterAll(async () => {
   await depot[Symbol.asyncDispose]()

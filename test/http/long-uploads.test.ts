@@ -10,7 +10,7 @@ import type { Answer } from '../support/exchange.ts'
 import { type RawConnection, rawConnection } from '../support/raw-socket.ts'
 import { faceOver, type TestFace } from './a-face.ts'
 import { hexOf } from './read-fixture.ts'
-import { type Asked, type Asking, asking } from './well-formed.ts'
+import { type Asked, type Asking, asking, openStage } from './well-formed.ts'
 
 interface Upload {
   readonly url: string
@@ -20,7 +20,7 @@ interface Upload {
 
 async function openUpload(to: Asked): Promise<Upload> {
   const ask = asking(to)
-  const { id } = (await ask('/v1/stages', { method: 'POST' })).json<{ id: string }>()
+  const id = await openStage(ask)
   const bytes = randomBytes(1_000_000)
   return { ask, bytes, url: `/v1/stages/${id}/blobs/sha256/${hexOf(bytes)}` }
 }
@@ -150,7 +150,7 @@ describe('a stage', () => {
   ])('does not expire under a $what that takes long', async ({ method, path, type, body }) => {
     await withFace(async (_, face) => {
       const ask = asking(face)
-      const { id } = (await ask('/v1/stages', { method: 'POST' })).json<{ id: string }>()
+      const id = await openStage(ask)
       const answer = await ask(`/v1/stages/${id}${path}`, { method, headers: { 'content-type': type }, body })
       expect(answer.status).toBeLessThan(300)
       expect((await ask(`/v1/stages/${id}`)).json()['state']).toBe('open')
@@ -162,7 +162,7 @@ describe('a stage', () => {
   ])('does not expire under a $what that takes long', async ({ method, path, status }) => {
     await withFace(async (_, face) => {
       const ask = asking(face)
-      const { id } = (await ask('/v1/stages', { method: 'POST' })).json<{ id: string }>()
+      const id = await openStage(ask)
       expect((await ask(`/v1/stages/${id}${path}`, { method })).status).toBe(status)
     }, slowCommits)
   })

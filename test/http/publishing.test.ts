@@ -6,7 +6,7 @@ import { digestOf } from '../../src/model/digest.ts'
 import type { Answer, Ask } from '../support/exchange.ts'
 import { publish } from '../support/publish.ts'
 import { runningDepot, type TestDepot } from '../support/running-depot.ts'
-import { type Asking, asking } from './well-formed.ts'
+import { type Asking, asking, openStage } from './well-formed.ts'
 
 let depot: TestDepot
 let ask: Asking
@@ -25,7 +25,7 @@ afterAll(async () => {
 })
 beforeEach(async () => {
   head = (await ask('/v1/head')).json<{ gid: string }>().gid
-  stage = (await ask('/v1/stages', { method: 'POST' })).json<{ id: string }>().id
+  stage = await openStage(ask)
   count += 1
 })
 

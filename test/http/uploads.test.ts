@@ -14,7 +14,7 @@ import { type RawConnection, rawConnection } from '../support/raw-socket.ts'
 import { runningDepot, type TestDepot } from '../support/running-depot.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { hexOf } from './read-fixture.ts'
-import { type Asking, asking, expectWellFormed } from './well-formed.ts'
+import { type Asking, asking, expectWellFormed, openStage } from './well-formed.ts'
 
 let depot: TestDepot
 let ask: Asking
@@ -28,10 +28,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await depot[Symbol.asyncDispose]()
 })
-
-async function openStage(asked: Asking): Promise<string> {
-  return (await asked('/v1/stages', { method: 'POST' })).json<{ id: string }>().id
-}
 
 function urlOf(bytes: Uint8Array, id: string = stage): string {
   return `/v1/stages/${id}/blobs/sha256/${hexOf(bytes)}`

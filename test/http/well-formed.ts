@@ -69,3 +69,8 @@ function expectProblem(answer: Answer, asked: string): void {
     /^(?:none|g\d+\.[a-z2-7]{12}\.[0-9a-f]{16})$/,
   )
 }
+
+/** The id of a stage of its own. */
+export async function openStage(ask: Asking): Promise<string> {
+  return (await ask('/v1/stages', { method: 'POST' })).json<{ id: string }>().id
+}

@@ -10,6 +10,7 @@ import { type FakeReplica, fakeReplica, hangUp, refuse } from '../support/fake-r
 import { publish } from '../support/publish.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { type Balancer, balancer, needs } from './balancer.ts'
+import { expectSentOnce, troubles } from './sent-once.ts'
 import { served } from './served.ts'
 
 const TRIES = 20
@@ -115,23 +116,12 @@ describe('what HAProxy sends twice', () => {
     expect(front.log()).not.toContain('DOWN')
   })
 
-  it.each(
-    ['POST', 'PUT', 'PATCH', 'DELETE'].flatMap((method) => [
-      ['refuses', method, refuse, [200, 503]] as const,
-      ['breaks off', method, hangUp, [200, 502]] as const,
-    ]),
-  )('when a replica %s, a %s is not sent again', async (_what, method, respond, statuses) => {
-    await using bad = await fakeReplica('bad')
-    await using good = await fakeReplica('good')
-    bad.respond = respond
-    await using front = await balancer('haproxy', [bad.url, good.url])
-    const seen = new Set<number>()
-    for (let count = 0; count < TRIES; count += 1) {
-      seen.add((await exchange(front.url, `/v1/${count}`, { method, body: 'once' })).status)
-      expect(bad.asked.length + good.asked.length).toBe(count + 1)
-    }
-    expect([...seen].sort((a, b) => a - b)).toEqual(statuses)
-  })
+  it.each(troubles(['POST', 'PUT', 'PATCH', 'DELETE']))(
+    'when a replica %s, a %s is not sent again',
+    async (_what, method, respond, statuses) => {
+      await expectSentOnce('haproxy', { method, respond, statuses })
+    },
+  )
 
   it('sends a POST to the other one when nothing was sent, for nobody listened', async () => {
     await using good = await fakeReplica('good')

@@ -11,6 +11,7 @@ import { fakeReplica, hangUp, refuse } from '../support/fake-replica.ts'
 import { publish } from '../support/publish.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { balancer, needs } from './balancer.ts'
+import { expectSentOnce, troubles } from './sent-once.ts'
 import { type Served, served } from './served.ts'
 
 const TRIES = 20
@@ -182,23 +183,12 @@ describe('nginx in front of two', () => {
     }
   })
 
-  it.each(
-    ['POST', 'PATCH'].flatMap((method) => [
-      ['refuses', method, refuse, [200, 503]] as const,
-      ['breaks off', method, hangUp, [200, 502]] as const,
-    ]),
-  )('when a replica %s, a %s is not sent again', async (_what, method, respond, statuses) => {
-    await using bad = await fakeReplica('bad')
-    await using good = await fakeReplica('good')
-    bad.respond = respond
-    await using front = await balancer('nginx', [bad.url, good.url])
-    const seen = new Set<number>()
-    for (let count = 0; count < TRIES; count += 1) {
-      seen.add((await exchange(front.url, `/v1/${count}`, { method, body: 'once' })).status)
-      expect(bad.asked.length + good.asked.length).toBe(count + 1)
-    }
-    expect([...seen].sort((a, b) => a - b)).toEqual(statuses)
-  })
+  it.each(troubles(['POST', 'PATCH']))(
+    'when a replica %s, a %s is not sent again',
+    async (_what, method, respond, statuses) => {
+      await expectSentOnce('nginx', { method, respond, statuses })
+    },
+  )
 
   it.each(['PUT', 'DELETE'])(
     'sends a %s to the other one, which is the same when done twice',
