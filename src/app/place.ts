@@ -19,6 +19,7 @@ import { ReplicaNode } from '../replica/replica-node.ts'
 import { sleep } from '../replica/sleep.ts'
 import { Caller } from '../wire/caller.ts'
 import { encodeNodeLabel, parseNodeId } from '../wire/node-label.ts'
+import { SENT_ON } from '../wire/paths.ts'
 import type { Config } from './config.ts'
 
 export interface PlaceParts {
@@ -45,8 +46,6 @@ export interface Place extends AsyncDisposable {
 
 /** After this long an answer to a write goes out, whether what was written is here or not. */
 const CATCH_UP_MS = 2_000
-/** Set in the query of a request that was sent here by another node: it is not sent on. */
-const SENT_ON = '_h'
 
 /** The one that commits is sure of its head. */
 export function originPlace(config: Config, { depot, isDraining }: PlaceParts): Place {

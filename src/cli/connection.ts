@@ -4,6 +4,10 @@
  * The address is `--depot`, else `DEPOT_URL`, else the default port of this machine. The token is `DEPOT_TOKEN`, else
  * what a depot on this machine wrote into its data folder. That file never leaves the machine: it is used for loopback
  * addresses alone.
+ *
+ * What was seen of a depot is kept in a folder, so that no later command is shown anything older (PROTOCOL §13). A
+ * loopback address is not a depot's own: today's may be another one than yesterday's. There it is kept only where
+ * somebody says so.
  */
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
@@ -17,6 +21,8 @@ import { type Shell, UsageError } from './shell.ts'
 
 /** In the data folder; mode 0600. */
 export const TOKEN_FILE = 'admin.token'
+/** As `DEPOT_STATE`: nothing is kept. */
+const NO_STATE = 'none'
 
 type Surroundings = Pick<Shell, 'environment' | 'folder'>
 
@@ -68,6 +74,19 @@ export function floorOf({ environment }: Surroundings): Gid | undefined {
   throw new UsageError(`DEPOT_MIN_GENERATION is "${text}", which is no generation id like depot floor prints`)
 }
 
+/** Where floors are kept; undefined for nowhere. */
+export function floorFolder(shell: Surroundings, options: DepotOptions): string | undefined {
+  const { environment, folder } = shell
+  const given = nonEmpty(environment['DEPOT_STATE'])
+  if (given === NO_STATE) return undefined
+  if (given !== undefined) return join(resolve(folder, given), 'floors')
+  if (isLoopback(addressOf(shell, options))) return undefined
+  const state = nonEmpty(environment['XDG_STATE_HOME'])
+  if (state !== undefined) return join(resolve(folder, state), 'depot', 'floors')
+  const home = nonEmpty(environment['HOME'])
+  return home === undefined ? undefined : join(home, '.local', 'state', 'depot', 'floors')
+}
+
 export function isLoopback({ hostname }: URL): boolean {
   const host = hostname.replace(/^\[|\]$/g, '')
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
@@ -79,12 +98,17 @@ async function clientOf(
   options: DepotOptions,
   token: string | undefined,
 ): Promise<Client> {
-  const floor = floorOf(shell)
-  const sdk = await import('../client/index.ts')
-  return sdk.connect({
-    url: addressOf(shell, options).href,
+  const least = floorOf(shell)
+  const folder = floorFolder(shell, options)
+  const url = addressOf(shell, options).href
+  const { acceptLineage } = options
+  const { connect: to, FileFloor, realRandom: random } = await import('../client/index.ts')
+  return to({
+    url,
     ...(token === undefined ? {} : { token }),
-    ...(floor === undefined ? {} : { floor }),
+    ...(least === undefined ? {} : { least }),
+    ...(folder === undefined ? {} : { floor: new FileFloor({ folder, url, random }) }),
+    ...(acceptLineage === undefined ? {} : { acceptLineage }),
   })
 }
 

@@ -12,6 +12,7 @@ export interface JsonOption {
 export interface DepotOptions extends JsonOption {
   readonly depot?: string
   readonly data?: string
+  readonly acceptLineage?: string
 }
 
 /** Of every command that changes something: commits at once, or adds to a stage. */
@@ -28,6 +29,7 @@ export function withDepot(command: Command): Command {
   return withJson(command)
     .option('--depot <url>', 'address of the depot (DEPOT_URL)')
     .option('--data <dir>', 'data folder of a depot on this machine, for its admin.token (DEPOT_DATA)')
+    .option('--accept-lineage <id>', 'go on in this lineage although it lost what was seen of another one')
 }
 
 export function withMessage(command: Command): Command {

@@ -4,7 +4,8 @@
  */
 import { CommanderError } from 'commander'
 import { ConfigError } from '../app/config.ts'
-import { isFailure } from '../model/errors.ts'
+import { type DepotError, isFailure } from '../model/errors.ts'
+import { isGid, partsOf } from '../model/generation.ts'
 import { problemType } from '../wire/paths.ts'
 import { printable } from './output.ts'
 import { EXIT, EXIT_BY_SIGNAL, Interrupted, ReaderGone, type Shell, UsageError } from './shell.ts'
@@ -33,8 +34,9 @@ export function tellFailure(error: unknown, shell: Pick<Shell, 'stderr' | 'signa
 function problemOf(error: unknown): Problem {
   const nameless = { type: 'about:blank' }
   if (isFailure(error)) {
-    const { code, title, message, details } = error
-    return { exit: EXIT.error, type: problemType(code), title, detail: message, members: details }
+    const { code, title, details } = error
+    const detail = `${error.message}${hintFor(error)}`
+    return { exit: EXIT.error, type: problemType(code), title, detail, members: details }
   }
   if (error instanceof Interrupted)
     return { ...nameless, exit: EXIT_BY_SIGNAL[error.by], title: 'Interrupted', detail: error.message }
@@ -49,6 +51,17 @@ function problemOf(error: unknown): Problem {
     return { ...nameless, exit: EXIT.error, title: 'The system refused', detail: error.message }
   const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
   return { ...nameless, exit: EXIT.error, title: 'This is a bug in depot, please report it', detail }
+}
+
+/** What somebody can do whose floor the depot does not have (PROTOCOL §13): stop, look, and decide. */
+function hintFor({ code, details: { generation, floor } }: DepotError): string {
+  if (floor !== true) return ''
+  const isLeft = code === 'generation-lost' || code === 'lineage-foreign'
+  if (isLeft && isGid(generation))
+    return `; to go on there all the same: --accept-lineage ${partsOf(generation).lineage}`
+  return code === 'generation-unknown'
+    ? '; it is what DEPOT_MIN_GENERATION says, or what was seen here before: if the depot was brought back from a copy, this is lost'
+    : ''
 }
 
 /** As commander words it, without its own prefix and on one line. */

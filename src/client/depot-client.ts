@@ -15,6 +15,8 @@ import type {
   TokenRequest,
 } from '../wire/bodies.ts'
 import { type Call, Caller, type CallerOptions, jsonBody, type WaitingClock } from '../wire/caller.ts'
+import type { Answer } from '../wire/caller-answer.ts'
+import { lasting } from '../wire/caller-download.ts'
 import { HEADERS } from '../wire/headers.ts'
 import { readLines } from '../wire/ndjson.ts'
 import { diffPath, generationPath, PATHS, tokenPath } from '../wire/paths.ts'
@@ -36,8 +38,10 @@ import { newKey } from './request-key.ts'
 import { DepotStaging } from './stage/staging.ts'
 
 export interface DepotClientOptions extends CallerOptions {
-  /** The least generation to accept, or where it is kept; by default in memory, and none at first. */
+  /** The least generation to accept, or where what was seen is kept; by default in memory, and nothing at first. */
   readonly floor?: FloorStore | Gid
+  /** The least generation to accept beside that, as an earlier job handed it on. */
+  readonly least?: Gid
   /** Id of a lineage to go on with although it lost what was seen (PROTOCOL §13). */
   readonly acceptLineage?: string
 }
@@ -56,10 +60,10 @@ export class DepotClient implements Client {
 
   /** Fails with `bad-request` for an address or a token that cannot be one. */
   constructor(options: DepotClientOptions) {
-    const { floor, acceptLineage, clock, random } = options
+    const { floor, least, acceptLineage, clock, random } = options
     const store = typeof floor === 'object' ? floor : new MemoryFloor(floor)
     this.#caller = new Caller(options)
-    this.#heads = new Heads({ caller: this.#caller, floor: store, random, acceptLineage })
+    this.#heads = new Heads({ caller: this.#caller, floor: store, least, random, acceptLineage })
     this.#clock = clock
     this.#random = random
   }
@@ -82,29 +86,25 @@ export class DepotClient implements Client {
     if (ref === 'head') return await this.head(signal)
     const path = generationPath(ref)
     // What a gid names never changes, so the floor has nothing to say about it.
-    const answer = isGid(ref)
-      ? await this.#caller.call({ path }, signal)
-      : await this.#heads.read(path, signal)
-    const generation = await readGeneration(answer)
-    if (isGid(ref) && generation.gid !== ref) throw answer.invalid(`${generation.gid} for ${ref}`)
-    return generation
+    if (!isGid(ref)) return await this.#heads.read(path, readGeneration, signal)
+    return await this.#caller.read({ path }, async (answer) => await readGeneration(answer, ref), signal)
   }
 
   async *generations(signal?: AbortSignal): AsyncGenerator<Generation> {
-    const first = await this.#heads.read(PATHS.generations, signal)
-    yield* readPages(this.#caller, first, { read: readGenerations }, signal)
+    const first = await this.#heads.read(PATHS.generations, readGenerations, signal)
+    yield* readPages(this.#caller, first, readGenerations, signal)
   }
 
   async *diff(a: string, b: string, channel?: string, signal?: AbortSignal): AsyncGenerator<DiffLine> {
     const query = channel === undefined ? '' : `?channel=${encodeURIComponent(channel)}`
     const path = diffPath(await this.#gidOf(a, signal), await this.#gidOf(b, signal)) + query
-    const answer = await this.#caller.call({ path }, signal)
-    yield* readLines(answer.chunks(), diffLineOf, boundsOf(answer))
+    const first = await this.#caller.call({ path }, signal)
+    yield* readLines(lasting(this.#caller, { path, first }, signal), diffLineOf, boundsOf(first))
   }
 
   async session(ref?: string, signal?: AbortSignal): Promise<Session> {
     const ofHead = ref === undefined || ref === 'head'
-    const place = pinnedPlace(await this.generation(ref ?? 'head', signal))
+    const place = pinnedPlace(this.#caller, await this.generation(ref ?? 'head', signal))
     return new PinnedSession({
       caller: this.#caller,
       random: this.#random,
@@ -114,7 +114,9 @@ export class DepotClient implements Client {
   }
 
   async openStage(request: StageRequest = {}, signal?: AbortSignal): Promise<Staging> {
-    const { id } = await this.#caller.json(StageSchema, post(PATHS.stages, request), signal)
+    // One stage too many expires by itself; not to know whether there is one would end a publication.
+    const call: Call = { ...post(PATHS.stages, request), repeat: 'always' }
+    const { id } = await this.#caller.json(StageSchema, call, signal)
     return this.stage(id)
   }
 
@@ -123,8 +125,9 @@ export class DepotClient implements Client {
   }
 
   async stages(signal?: AbortSignal): Promise<readonly StageBody[]> {
-    const answer = await this.#caller.call({ path: PATHS.stages }, signal)
-    return (await answer.json(StagesBody, STAGES_BYTES)).stages
+    const read = async (answer: Answer): Promise<readonly StageBody[]> =>
+      (await answer.json(StagesBody, STAGES_BYTES)).stages
+    return await this.#caller.read({ path: PATHS.stages }, read, signal)
   }
 
   async rollback(to: string, message?: string, signal?: AbortSignal): Promise<RolledBack> {
@@ -133,10 +136,14 @@ export class DepotClient implements Client {
       headers: { [HEADERS.idempotencyKey]: newKey(this.#random) },
       repeat: 'always',
     }
-    const answer = await this.#caller.call(request, signal)
-    const generation = await readGeneration(answer)
-    if (generation.state === 'active') await this.#heads.raise(generation.gid)
-    return { generation, changed: answer.status !== UNCHANGED }
+    const read = async (answer: Answer): Promise<RolledBack> => ({
+      generation: await readGeneration(answer),
+      changed: answer.status !== UNCHANGED,
+    })
+    const rolledBack = await this.#caller.read(request, read, signal)
+    const { gid, state } = rolledBack.generation
+    if (state === 'active') await this.#heads.raise(gid)
+    return rolledBack
   }
 
   async createToken(request: TokenRequest, signal?: AbortSignal): Promise<NewTokenBody> {

@@ -1,13 +1,15 @@
 /**
  * A generation as an answer tells it, believed only when its id is really that of its record.
  */
-import { type Generation, gidOf } from '../model/generation.ts'
+import { type Generation, type Gid, gidOf } from '../model/generation.ts'
 import type { Answer } from '../wire/caller-answer.ts'
 import { GenerationBody, GenerationsBody } from '../wire/schemas.ts'
 
-/** Fails with `answer-invalid`. */
-export async function readGeneration(answer: Answer): Promise<Generation> {
-  return verified(await answer.json(GenerationBody), answer)
+/** Fails with `answer-invalid`, also when it is another one than was asked for. */
+export async function readGeneration(answer: Answer, asked?: Gid): Promise<Generation> {
+  const generation = verified(await answer.json(GenerationBody), answer)
+  if (asked !== undefined && generation.gid !== asked) throw answer.invalid(`${generation.gid} for ${asked}`)
+  return generation
 }
 
 export interface GenerationsPage {

@@ -6,6 +6,9 @@
  *   ask again   past every cache, once, when it is
  *   raise       the floor, durable before anybody sees the answer
  *
+ * There may be two floors: what was seen before, and the least that somebody asks for (`DEPOT_MIN_GENERATION`). The
+ * second is noted as seen only once the depot has shown that it has it.
+ *
  * Only somebody who says so by `acceptLineage` goes on in a lineage that lost what he has seen.
  */
 import { isFailure } from '../model/errors.ts'
@@ -13,7 +16,7 @@ import { compareGids, type Generation, type Gid, isGid, partsOf } from '../model
 import type { Random } from '../model/world.ts'
 import type { Call, Caller } from '../wire/caller.ts'
 import type { Answer } from '../wire/caller-answer.ts'
-import { HEADERS, NO_GENERATION } from '../wire/headers.ts'
+import { ANY_GENERATION, HEADERS, NO_GENERATION } from '../wire/headers.ts'
 import { generationPath, PATHS } from '../wire/paths.ts'
 import type { FloorStore } from './floor.ts'
 import { readGeneration } from './generation.ts'
@@ -21,6 +24,8 @@ import { readGeneration } from './generation.ts'
 export interface HeadsOptions {
   readonly caller: Caller
   readonly floor: FloorStore
+  /** The least generation to accept beside the floor. */
+  readonly least?: Gid | undefined
   readonly random: Random
   /** Id of the one lineage that may replace the floor although it lost it. */
   readonly acceptLineage?: string | undefined
@@ -31,7 +36,6 @@ const NO_LINEAGES = new Map()
 
 export class Heads {
   readonly #options: HeadsOptions
-  #raising: Promise<void> = Promise.resolve()
 
   constructor(options: HeadsOptions) {
     this.#options = options
@@ -39,58 +43,79 @@ export class Heads {
 
   async head(signal?: AbortSignal): Promise<Generation> {
     const call = { path: PATHS.head, headers: { prefer: `wait=${HEAD_WAIT_SECONDS}` } }
-    const floor = await this.#options.floor.read()
-    return await this.#accept(await this.#read(call, floor, signal), floor)
+    const floors = await this.#floors()
+    const head = await this.#whole(call, floors, headIn, signal)
+    await this.raise(head.gid, floors)
+    return head
   }
 
   /** Another head than `after`, or undefined when there was none within about `seconds`. */
   async headAfter(after: Gid, seconds: number, signal?: AbortSignal): Promise<Generation | undefined> {
     const headers = { prefer: `wait=${seconds}` }
     const call = { path: `${PATHS.head}?after=${after}`, headers, expect: [304] }
-    const floor = newer(await this.#options.floor.read(), after)
-    const answer = await this.#read(call, floor, signal)
-    if (answer.status === 304) {
-      await answer.discard()
-      return undefined
+    const floors = withNewer(await this.#floors(), after)
+    const read = async (answer: Answer): Promise<Generation | undefined> => {
+      if (answer.status === 304) {
+        await answer.discard()
+        return undefined
+      }
+      const head = await headIn(answer)
+      if (head.gid === after) throw answer.invalid(`${after} as if it came after itself`)
+      return head
     }
-    const head = await this.#accept(answer, floor)
-    if (head.gid === after) throw answer.invalid(`${after} as if it came after itself`)
+    const head = await this.#whole(call, floors, read, signal)
+    if (head !== undefined) await this.raise(head.gid, floors)
     return head
   }
 
   /** Any other answer that depends on the head. */
-  async read(path: string, signal?: AbortSignal): Promise<Answer> {
-    return await this.#read({ path }, await this.#options.floor.read(), signal)
+  async read<Result>(
+    path: string,
+    read: (answer: Answer) => Promise<Result>,
+    signal?: AbortSignal,
+  ): Promise<Result> {
+    return await this.#whole({ path }, await this.#floors(), read, signal)
   }
 
-  /** Takes note of a generation that was seen: `over` is a floor that it may replace although it cannot be compared. */
-  async raise(gid: Gid, over?: Gid): Promise<void> {
-    const before = this.#raising
-    const raised = (async () => {
-      await before.catch(() => undefined)
-      const floor = await this.#options.floor.read()
+  /**
+   * Takes note of a generation that was seen, durably, whoever else does so at the same time: `over` are floors that it
+   * may replace although it cannot be compared with them.
+   */
+  async raise(gid: Gid, over: readonly Gid[] = []): Promise<void> {
+    const { floor } = this.#options
+    for (;;) {
+      const before = await floor.read()
       const isNewer =
-        floor === undefined || floor === over || compareGids(floor, gid, NO_LINEAGES) === 'satisfied'
-      if (isNewer && floor !== gid) await this.#options.floor.write(gid)
-    })()
-    this.#raising = raised
-    await raised
+        before === undefined || over.includes(before) || compareGids(before, gid, NO_LINEAGES) === 'satisfied'
+      if (!isNewer || before === gid || (await floor.replace(before, gid))) return
+    }
   }
 
-  async #accept(answer: Answer, floor: Gid | undefined): Promise<Generation> {
-    const generation = await readGeneration(answer)
-    if (generation.gid !== answer.generation)
-      throw answer.invalid('one generation in its header and another below')
-    await this.raise(generation.gid, floor)
-    return generation
+  /** What no answer may be older than; the one to ask with comes first. */
+  async #floors(): Promise<readonly Gid[]> {
+    const { floor, least } = this.#options
+    const seen = await floor.read()
+    return least === undefined ? [seen].flatMap((gid) => gid ?? []) : withNewer([seen ?? least], least)
   }
 
-  async #read(call: Call, floor: Gid | undefined, signal?: AbortSignal): Promise<Answer> {
-    const first = await this.#ask(call, floor, signal)
-    if (await this.#isNotOlder(first, floor, signal)) return first
+  async #whole<Result>(
+    call: Call,
+    floors: readonly Gid[],
+    read: (answer: Answer) => Promise<Result>,
+    signal?: AbortSignal,
+  ): Promise<Result> {
+    const ask = async (fresh: boolean): Promise<Answer> =>
+      await this.#read(fresh ? { ...call, fresh } : call, floors, signal)
+    return await this.#options.caller.whole(ask, read, signal)
+  }
+
+  async #read(call: Call, floors: readonly Gid[], signal?: AbortSignal): Promise<Answer> {
+    const first = await this.#ask(call, floors[0], signal)
+    if ((await this.#olderThan(first, floors, signal)) === undefined) return first
     await first.discard()
-    const second = await this.#ask(pastCaches(call, this.#options.random), floor, signal)
-    if (await this.#isNotOlder(second, floor, signal)) return second
+    const second = await this.#ask(pastCaches(call, this.#options.random), floors[0], signal)
+    const floor = await this.#olderThan(second, floors, signal)
+    if (floor === undefined) return second
     await second.discard()
     throw second.invalid(
       `with ${second.generation}, although ${floor} was seen before: a cache or load balancer in front returned an older generation`,
@@ -115,11 +140,18 @@ export class Heads {
     }
   }
 
-  async #isNotOlder(answer: Answer, floor: Gid | undefined, signal?: AbortSignal): Promise<boolean> {
+  /** The first of the floors that an answer is older than. */
+  async #olderThan(answer: Answer, floors: readonly Gid[], signal?: AbortSignal): Promise<Gid | undefined> {
+    for (const floor of floors) if (!(await this.#isNotOlder(answer, floor, signal))) return floor
+    if (answer.generation === undefined || answer.generation === ANY_GENERATION)
+      throw answer.invalid('without saying of which generation')
+    return undefined
+  }
+
+  async #isNotOlder(answer: Answer, floor: Gid, signal?: AbortSignal): Promise<boolean> {
     const have = answer.generation
-    if (have === NO_GENERATION) return floor === undefined
+    if (have === NO_GENERATION) return false
     if (!isGid(have)) throw answer.invalid('without saying of which generation')
-    if (floor === undefined) return true
     const comparison = compareGids(floor, have, NO_LINEAGES)
     if (comparison !== 'unknown') return comparison === 'satisfied'
     return await this.#descends(have, floor, signal)
@@ -133,15 +165,20 @@ export class Heads {
     // Numbers increase across forks, so a lower one is an old answer from before the fork.
     if (held.number <= wanted.number) return false
     try {
-      const known = await readGeneration(
-        await this.#options.caller.call({ path: generationPath(floor) }, signal),
-      )
+      const known = await this.#options.caller.read({ path: generationPath(floor) }, readGeneration, signal)
       return known.gid === floor
     } catch (error) {
       if (isFailure(error, 'generation-retired') || isFailure(error, 'withdrawn')) return true
       throw error
     }
   }
+}
+
+/** The head that an answer tells of. */
+async function headIn(answer: Answer): Promise<Generation> {
+  const generation = await readGeneration(answer)
+  if (generation.gid === answer.generation) return generation
+  throw answer.invalid('one generation in its header and another below')
 }
 
 /** The same call in a way that no cache has an answer to. */
@@ -155,6 +192,9 @@ function pastCaches(call: Call, random: Random): Call {
   }
 }
 
-function newer(floor: Gid | undefined, seen: Gid): Gid {
-  return floor === undefined || compareGids(floor, seen, NO_LINEAGES) === 'satisfied' ? seen : floor
+/** With one more floor: it takes the place of the first one where it is newer, and stands before it where nobody can tell. */
+function withNewer([first, ...others]: readonly Gid[], gid: Gid): readonly Gid[] {
+  if (first === undefined || first === gid || compareGids(first, gid, NO_LINEAGES) === 'satisfied')
+    return [gid, ...others]
+  return compareGids(gid, first, NO_LINEAGES) === 'satisfied' ? [first, ...others] : [gid, first, ...others]
 }

@@ -16,11 +16,11 @@ import { failure, isFailure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
 import { slices } from '../model/slice.ts'
 import type { Blob, Pool, Stored } from '../pool/pool.ts'
+import { inLanes } from '../wire/lanes.ts'
 import { type ChangedParts, changedManifests } from './changed-manifests.ts'
 import { type CopyFilesParts, FileCopies } from './copy-files.ts'
 import { fetchLarge } from './fetch-large.ts'
 import { fetchSmall } from './fetch-small.ts'
-import { inLanes } from './lanes.ts'
 import type { Progress } from './progress.ts'
 
 export interface CopyBlobsParts extends ChangedParts, CopyFilesParts {

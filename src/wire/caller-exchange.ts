@@ -7,6 +7,7 @@ import { failure } from '../model/errors.ts'
 import { Answer, unreachable } from './caller-answer.ts'
 import { redirectOf } from './caller-retry.ts'
 import { HEADERS } from './headers.ts'
+import { SENT_ON } from './paths.ts'
 
 export type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE'
 
@@ -47,20 +48,43 @@ export function addressOf(base: string, path: string): URL {
   return new URL(base + path)
 }
 
-/** Fails with `depot-unreachable`, and with `answer-invalid` when redirects lead nowhere. */
+/**
+ * Fails with `depot-unreachable`, and with `answer-invalid` when redirects lead nowhere. A node that another one has
+ * sent us to may want the token, which is for this depot's address alone: there it is asked for without being sent on.
+ */
 export async function exchange(wire: Wire, request: Request, signal?: AbortSignal): Promise<Answer> {
+  const { answer, trusted } = await follow(wire, request, signal)
+  if (trusted || answer.status !== 401 || wire.token === undefined || !isSentOn(answer.url)) return answer
+  await answer.discard()
+  const url = new URL(request.url)
+  url.searchParams.set(SENT_ON, '1')
+  return (await follow(wire, { ...request, url }, signal)).answer
+}
+
+/** The answer at the end of all redirects, and whether each of them stayed at the depot's address. */
+async function follow(
+  wire: Wire,
+  request: Request,
+  signal?: AbortSignal,
+): Promise<{ readonly answer: Answer; readonly trusted: boolean }> {
   let { url } = request
   let trusted = true
   for (let hops = 0; ; hops += 1) {
     const answer = await send(wire, { ...request, url, headers: headersFor(wire, request, trusted) }, signal)
     const next = redirectOf(answer, url, request.method)
-    if (next === undefined) return answer
+    if (next === undefined) return { answer, trusted }
     await answer.discard()
     if (next === null) throw answer.invalid('with a redirect to where a depot cannot be')
+    // Nodes send a client to one another once (PROTOCOL §6).
+    if (isSentOn(url)) throw answer.invalid('with a redirect, although another node had sent us there')
     if (hops === REDIRECTS_MAXIMUM) throw answer.invalid(`with more than ${REDIRECTS_MAXIMUM} redirects`)
     trusted &&= next.origin === wire.origin
     url = next
   }
+}
+
+function isSentOn(url: URL | string): boolean {
+  return new URL(url).searchParams.has(SENT_ON)
 }
 
 async function send(wire: Wire, request: Request, signal?: AbortSignal): Promise<Answer> {

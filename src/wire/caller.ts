@@ -82,6 +82,8 @@ type Attempted =
   | { readonly kind: Trouble; readonly error: Error; readonly retryAfter?: number | undefined }
 
 const BOUNDS: CallerBounds = { patience: 60_000, firstPatience: 5_000, answerWithin: 60_000 }
+/** Answers in a row whose connection broke in the middle. */
+const BROKEN_MAXIMUM = 5
 const REPEAT: Readonly<Record<Method, Repeat>> = {
   GET: 'always',
   HEAD: 'always',
@@ -129,7 +131,7 @@ export class Caller {
       const wait = waitBeforeNext(
         {
           trouble: attempted.kind,
-          repeat: call.repeat ?? REPEAT[call.method ?? 'GET'],
+          repeat: repeatOf(call),
           before,
           elapsed: this.#clock.monotonic() - begun,
           patience: this.#answered ? this.#bounds.patience : this.#bounds.firstPatience,
@@ -142,10 +144,41 @@ export class Caller {
     }
   }
 
+  /**
+   * Asks, and reads the answer whole; asks again when the connection breaks in the middle of it. Only for what is the
+   * same when done twice. `ask` is told whether to take a new connection.
+   */
+  async whole<Result>(
+    ask: (fresh: boolean) => Promise<Answer>,
+    read: (answer: Answer) => Promise<Result>,
+    signal?: AbortSignal,
+  ): Promise<Result> {
+    for (let before = 0; ; before += 1) {
+      const answer = await ask(before > 0)
+      try {
+        return await read(answer)
+      } catch (error) {
+        if (!isFailure(error, 'depot-unreachable') || before === BROKEN_MAXIMUM) throw error
+      }
+      await this.pause(before, signal)
+    }
+  }
+
+  /** Calls, and reads the answer whole; again when that breaks off, if doing it twice does no harm. */
+  async read<Result>(
+    call: Call,
+    read: (answer: Answer) => Promise<Result>,
+    signal?: AbortSignal,
+  ): Promise<Result> {
+    if (repeatOf(call) !== 'always') return await read(await this.call(call, signal))
+    const ask = async (fresh: boolean): Promise<Answer> =>
+      await this.call(fresh ? { ...call, fresh } : call, signal)
+    return await this.whole(ask, read, signal)
+  }
+
   /** The same for an answer that is one JSON value. */
   async json<Body>(schema: TUnsafe<Body>, call: Call, signal?: AbortSignal): Promise<Body> {
-    const answer = await this.call(call, signal)
-    return await answer.json(schema)
+    return await this.read(call, async (answer) => await answer.json(schema), signal)
   }
 
   /** The same for an answer whose body tells nothing. */
@@ -179,6 +212,10 @@ export class Caller {
 
 function requestOf({ method, headers, body, fresh }: Call, url: URL, again: boolean): Request {
   return { method: method ?? 'GET', url, headers: headers ?? {}, body, fresh: fresh === true || again }
+}
+
+function repeatOf({ repeat, method }: Call): Repeat {
+  return repeat ?? REPEAT[method ?? 'GET']
 }
 
 function isExpected(status: number, expected: readonly number[] = []): boolean {

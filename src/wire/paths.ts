@@ -33,6 +33,9 @@ export const PATHS = {
   metrics: '/metrics',
 } as const
 
+/** In the query of an address to which one node sends a client because another has what it lacks (PROTOCOL §6). */
+export const SENT_ON = '_h'
+
 /** One generation, by gid, number, RFC 3339 time or `head`. */
 export function generationPath(ref: string): string {
   return `${PATHS.generations}/${encodeURIComponent(ref)}`

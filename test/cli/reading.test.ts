@@ -8,10 +8,17 @@ import { digestOf, hexOf } from '../../src/model/digest.ts'
 import { encodeManifest } from '../../src/model/manifest.ts'
 import { semverOrder } from '../../src/model/version.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { type Answers, BASE, HEAD, problem, recordedDepot, usualAnswers } from './recorded-depot.ts'
+import {
+  type Answers,
+  BASE,
+  generation,
+  offering,
+  problem,
+  recordedDepot,
+  usualAnswers,
+} from './recorded-depot.ts'
 import { linesOf, run } from './run.ts'
 
-const AT = `/g/${HEAD.gid}/v1/channels/unstable`
 const TEXT = 'module.exports = pad\n'
 const { bytes: MANIFEST, digest: MANIFEST_DIGEST } = encodeManifest(
   {
@@ -27,11 +34,15 @@ const { bytes: MANIFEST, digest: MANIFEST_DIGEST } = encodeManifest(
   semverOrder,
 )
 const RELEASE = { name: 'left-pad', version: '1.3.0', manifest: MANIFEST_DIGEST, size: TEXT.length }
-const YANKED = { ...RELEASE, version: '1.2.0', status: 'yanked', reason: 'broken' }
+const YANKED = { ...RELEASE, version: '1.2.0', status: 'yanked', reason: 'broken' } as const
+const OFFERED = offering([RELEASE, YANKED])
+const HEAD = generation(42, 'publish left-pad 1.3.0', OFFERED.metaset)
+const AT = `/g/${HEAD.gid}/v1/channels/unstable`
 
 function answers(): Answers {
   return {
-    ...usualAnswers(),
+    ...usualAnswers(HEAD),
+    ...OFFERED.answers,
     [`GET ${AT}/manifests/left-pad`]: { body: { releases: [RELEASE, YANKED] } },
     [`GET ${AT}/manifests/left-pad?range=*`]: { body: { releases: [RELEASE] } },
     [`GET ${AT}/manifests/left-pad?range=%5E1`]: { body: { releases: [RELEASE] } },

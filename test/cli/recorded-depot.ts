@@ -4,9 +4,16 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { digestOf } from '../../src/model/digest.ts'
+import { keyOf } from '../../src/metaset/key.ts'
+import { emptyChannel, emptyMetaset, encodeMetaset } from '../../src/metaset/metaset.ts'
+import { encodeRelease, type Release } from '../../src/metaset/release.ts'
+import type { Tree } from '../../src/metaset/tree.ts'
+import { type Digest, digestOf, hexOf } from '../../src/model/digest.ts'
 import { type Generation, type GenerationRecord, gidOf, type LineageId } from '../../src/model/generation.ts'
 import { decodeBatch } from '../../src/wire/batch.ts'
+import type { ReleaseBody } from '../../src/wire/bodies.ts'
+import { SALT } from '../metaset/memory-nodes.ts'
+import { reference } from '../metaset/reference.ts'
 
 export interface Asked {
   readonly method: string
@@ -35,14 +42,18 @@ export const LINEAGE = 'k3x7m2q5wz4a' as LineageId
 export const BASE: Generation = generation(41, 'before')
 export const HEAD: Generation = generation(42, 'publish left-pad 1.3.0')
 
-export function generation(number: number, message: string): Generation {
+export function generation(
+  number: number,
+  message: string,
+  metaset: Digest = digestOf(`metaset ${number}`),
+): Generation {
   const record: GenerationRecord = {
     v: 1,
     number,
     lineage: LINEAGE,
     parent: null,
     parentDigest: null,
-    metaset: digestOf(`metaset ${number}`),
+    metaset,
     created: '2026-11-22T04:22:08.000Z',
     publisher: 'ada',
     message,
@@ -51,10 +62,10 @@ export function generation(number: number, message: string): Generation {
 }
 
 /** What every depot answers: head, readiness, and a stage `s1` that takes everything. */
-export function usualAnswers(): Answers {
+export function usualAnswers(head: Generation = HEAD): Answers {
   const stage = {
     id: 's1',
-    base: HEAD.gid,
+    base: head.gid,
     state: 'open',
     created: HEAD.record.created,
     expires: '2026-11-23T04:22:08.000Z',
@@ -65,8 +76,8 @@ export function usualAnswers(): Answers {
     missing: [],
   }
   return {
-    'GET /v1/head': { body: HEAD },
-    [`GET /v1/generations/${HEAD.gid}`]: { body: HEAD },
+    'GET /v1/head': { body: head, headers: { 'depot-generation': head.gid } },
+    [`GET /v1/generations/${head.gid}`]: { body: head },
     [`GET /v1/generations/${BASE.gid}`]: { body: BASE },
     'GET /readyz': { body: {} },
     'POST /v1/stages': { status: 201, body: stage },
@@ -81,6 +92,34 @@ export function usualAnswers(): Answers {
       body: { stored: decodeBatch(body).map(({ digest }) => digest) },
     }),
     'POST /v1/stages/s1/commit': { status: 201, body: generation(43, 'done') },
+  }
+}
+
+/** A metaset in which the channel `unstable` has these releases, and the answers that bring it and all its nodes. */
+export function offering(releases: readonly ReleaseBody[]): {
+  readonly metaset: Digest
+  readonly tree: Tree
+  readonly catalog: string
+  readonly answers: Answers
+} {
+  const lines = new Map(
+    releases.map((line) => [keyOf(line.name, line.version), encodeRelease(line as Release)] as const),
+  )
+  const { tree, nodes } = reference(lines, SALT)
+  const unstable = { ...emptyChannel('semver'), releases: tree }
+  const metaset = encodeMetaset({ ...emptyMetaset(SALT), channels: { unstable } })
+  const objects = [[digestOf(metaset), metaset] as const, ...nodes]
+  const headers = { 'depot-generation': 'any' }
+  return {
+    metaset: digestOf(metaset),
+    tree,
+    catalog: [...lines.entries()]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([, line]) => line.toString())
+      .join(''),
+    answers: Object.fromEntries(
+      objects.map(([digest, body]) => [`GET /o/sha256/${hexOf(digest)}`, { headers, body }]),
+    ),
   }
 }
 

@@ -56,6 +56,17 @@ describe('a client', () => {
     expect(depot.asked.at(-1)).toBe(`GET /v1/generations/${first.gid}/diff/${depot.head.gid}?channel=a%20b`)
   })
 
+  it('opens a stage also when the node that was asked dies', async () => {
+    await using depot = await FakeDepot.start()
+    depot.takeOver = ({ request }) => {
+      if (depot.asked.length > 1) return false
+      request.socket.destroy()
+      return true
+    }
+    expect((await clientOf(depot).client.openStage()).id).toBe('s1')
+    expect(depot.asked).toEqual(['POST /v1/stages', 'POST /v1/stages'])
+  })
+
   it('makes, lists and revokes tokens', async () => {
     await using depot = await FakeDepot.start()
     const token = { id: 't1', label: 'ci', scopes: ['publish:stable'], created: 'x', usedBytes: 0 }
@@ -75,6 +86,30 @@ describe('a client', () => {
     expect(await client.tokens()).toEqual([token])
     await client.revokeToken('t1')
     expect(depot.asked).toEqual(['POST /v1/tokens', 'GET /v1/tokens', 'DELETE /v1/tokens/t1'])
+  })
+
+  it('tells a difference once, though the connection breaks in the middle of it', async () => {
+    await using depot = await FakeDepot.start()
+    const first = depot.head
+    depot.commit([])
+    const lines = Array.from({ length: 200 }, (_, at) => ({
+      op: 'added',
+      name: `x${at}`,
+      version: '1.0.0',
+      manifest: `sha256:${'0'.repeat(64)}`,
+      size: 0,
+      channel: 'stable',
+    }))
+    const body = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+    depot.takeOver = ({ response, url }) => {
+      if (!url.pathname.includes('/diff/')) return false
+      const asked = depot.asked.filter((one) => one.includes('/diff/')).length
+      response.writeHead(200, { 'content-length': body.length })
+      if (asked > 2) response.end(body)
+      else response.write(body.subarray(0, 9_999 * asked), () => setTimeout(() => response.destroy(), 5))
+      return true
+    }
+    expect(await collect(clientOf(depot).client.diff(first.gid, depot.head.gid))).toEqual(lines)
   })
 
   it('reads a scrub line by line', async () => {

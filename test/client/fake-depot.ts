@@ -6,7 +6,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Digest, digestOf, digestOfHex, hexOf } from '../../src/model/digest.ts'
 import { type Generation, type Gid, gidOf, type LineageId } from '../../src/model/generation.ts'
 import { json, type Playing, playingRaw, problem } from '../wire/playing-server.ts'
-import { catalogOf, channelOf, type FakeRelease, type FakeRequest, releaseOf } from './fake-release.ts'
+import {
+  catalogOf,
+  channelOf,
+  type FakeRelease,
+  type FakeRequest,
+  offerOf,
+  releaseOf,
+} from './fake-release.ts'
 import { FakeStage } from './fake-stage.ts'
 
 export const LINEAGE = 'k3x7m2q5wz4a' as LineageId
@@ -15,6 +22,8 @@ export class FakeDepot implements AsyncDisposable {
   readonly generations: Generation[] = []
   readonly contents: Map<Gid, readonly FakeRelease[]> = new Map<Gid, readonly FakeRelease[]>()
   readonly blobs: Map<Digest, Buffer> = new Map<Digest, Buffer>()
+  /** Metasets and nodes of trees, which are had by digest too. */
+  readonly nodes: Map<Digest, Buffer> = new Map<Digest, Buffer>()
   readonly retired: Set<Gid> = new Set<Gid>()
   readonly asked: string[] = []
   readonly headers: IncomingMessage['headers'][] = []
@@ -46,13 +55,15 @@ export class FakeDepot implements AsyncDisposable {
     lineage: LineageId = LINEAGE,
     number: number = this.generations.length,
   ): Generation {
+    const { metaset, nodes } = offerOf(releases)
+    for (const bytes of nodes.values()) this.#keep(bytes)
     const record = {
       v: 1 as const,
       number,
       lineage,
       parent: null,
       parentDigest: null,
-      metaset: digestOf(releases.map(({ line }) => line.manifest).join()),
+      metaset: this.#keep(metaset),
       created: '2026-11-22T00:00:00.000Z',
       publisher: 'tests',
       message: '',
@@ -85,6 +96,11 @@ export class FakeDepot implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server?.[Symbol.asyncDispose]()
+  }
+
+  #keep(bytes: Buffer): Digest {
+    this.nodes.set(digestOf(bytes), bytes)
+    return digestOf(bytes)
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -127,7 +143,8 @@ export class FakeDepot implements AsyncDisposable {
   }
 
   #blob({ headers }: IncomingMessage, response: ServerResponse, path: string): void {
-    const bytes = this.blobs.get(digestOfHex(path.slice('/o/sha256/'.length)))
+    const digest = digestOfHex(path.slice('/o/sha256/'.length))
+    const bytes = this.blobs.get(digest) ?? this.nodes.get(digest)
     response.setHeader('depot-generation', 'any')
     if (bytes === undefined) return problem(response, 404, 'not-found', { what: 'blob' })
     const start = Number(/^bytes=(\d+)-$/.exec(headers.range ?? '')?.[1] ?? 0)

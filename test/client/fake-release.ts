@@ -2,11 +2,17 @@
  * A release of the depot in memory, and what is told of one and of many.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { keyOf } from '../../src/metaset/key.ts'
+import { emptyChannel, emptyMetaset, encodeMetaset } from '../../src/metaset/metaset.ts'
+import { encodeRelease, type Release } from '../../src/metaset/release.ts'
+import type { Tree } from '../../src/metaset/tree.ts'
 import { canonicalBytes, type Json } from '../../src/model/canonical.ts'
-import { digestOf } from '../../src/model/digest.ts'
+import { type Digest, digestOf } from '../../src/model/digest.ts'
 import { encodeManifest, sizeOfFiles } from '../../src/model/manifest.ts'
 import { semverOrder } from '../../src/model/version.ts'
 import type { ReleaseBody } from '../../src/wire/bodies.ts'
+import { SALT } from '../metaset/memory-nodes.ts'
+import { reference } from '../metaset/reference.ts'
 
 export interface FakeRequest {
   readonly request: IncomingMessage
@@ -33,18 +39,28 @@ export function hostileRelease(name: string, version: string, value: Json): Fake
   return { bytes, line: { name, version, manifest: digestOf(bytes), size: 0 } }
 }
 
+/** The lines in the order of the tree. */
 export function catalogOf(releases: readonly FakeRelease[]): string {
-  return releases.map(({ line }) => `${JSON.stringify(line)}\n`).join('')
+  const keyed = releases.map(({ line }) => ({ line, key: keyOf(line.name, line.version) }))
+  keyed.sort((a, b) => (a.key < b.key ? -1 : 1))
+  return keyed.map(({ line }) => encodeRelease(line as Release).toString()).join('')
+}
+
+/** A metaset with these releases in the one channel `stable`, its tree, and all nodes of it by digest. */
+export function offerOf(releases: readonly FakeRelease[]): {
+  readonly metaset: Buffer
+  readonly tree: Tree
+  readonly nodes: ReadonlyMap<Digest, Buffer>
+} {
+  const lines = releases.map(
+    ({ line }) => [keyOf(line.name, line.version), encodeRelease(line as Release)] as const,
+  )
+  const { tree, nodes } = reference(new Map(lines), SALT)
+  const stable = { ...emptyChannel('semver'), releases: tree }
+  return { metaset: encodeMetaset({ ...emptyMetaset(SALT), channels: { stable } }), tree, nodes }
 }
 
 export function channelOf(releases: readonly FakeRelease[]): object {
-  const catalog = catalogOf(releases)
-  return {
-    name: 'stable',
-    format: 'semver',
-    frozen: false,
-    releases: releases.length,
-    bytes: Buffer.byteLength(catalog),
-    root: digestOf(catalog),
-  }
+  const { root, count, bytes } = offerOf(releases).tree
+  return { name: 'stable', format: 'semver', frozen: false, releases: count, bytes, root }
 }

@@ -103,7 +103,7 @@ describe('the head', () => {
     const full = new Error('no room')
     const floor: FloorStore = {
       read: async () => await Promise.resolve(undefined),
-      write: async () => await Promise.reject(full),
+      replace: async () => await Promise.reject(full),
     }
     await expect(clientOf(depot, { floor }).client.head()).rejects.toBe(full)
   })
@@ -183,9 +183,9 @@ describe('the floor', () => {
     const memory = new MemoryFloor()
     const floor: FloorStore = {
       read: async () => await memory.read(),
-      write: async (gid) => {
+      replace: async (before, gid) => {
         written.push(gid)
-        await memory.write(gid)
+        return await memory.replace(before, gid)
       },
     }
     const { client } = clientOf(depot, { floor })
@@ -206,7 +206,7 @@ describe('the floor', () => {
     const memory = new MemoryFloor()
     const floor: FloorStore = {
       read: async () => await setTimeout(5, await memory.read()),
-      write: async (gid) => await memory.write(gid),
+      replace: async (before, gid) => await memory.replace(before, gid),
     }
     const caller = new Caller({ url: depot.url, clock: stillClock(), random: noChance })
     const heads = new Heads({ caller, floor, random: noChance })

@@ -166,6 +166,56 @@ describe('a redirect', () => {
   })
 })
 
+describe('a node that sends a client to another one', () => {
+  it('is followed with pin and headers, and asked again itself when that one cannot answer either', async () => {
+    await using other = await playing((_, response, before) =>
+      before === 0 ? problem(response, 503, 'booting', { retryAfter: 1 }) : json(response, { answer: 1 }),
+    )
+    await using depot = await playing(({ url }, response) =>
+      response.writeHead(307, { location: `${other.url}${url}?_h=1` }).end(),
+    )
+    const { caller } = callerOf(depot)
+    const headers = { 'depot-min-generation': GID, range: 'bytes=5-' }
+    expect(await caller.json(Any, { path: '/g/x/y', headers })).toEqual({ answer: 1 })
+    expect(depot.asked.map(({ url }) => url)).toEqual(['/g/x/y', '/g/x/y'])
+    for (const asked of other.asked) {
+      expect(asked).toMatchObject({ url: '/g/x/y?_h=1', headers })
+      expect(asked.headers.authorization).toBeUndefined()
+    }
+  })
+
+  it('is not followed to a third one', async () => {
+    await using other = await playing((_, response) =>
+      response.writeHead(307, { location: '/elsewhere?_h=1' }).end(),
+    )
+    await using depot = await playing((_, response) =>
+      response.writeHead(307, { location: `${other.url}/x?_h=1` }).end(),
+    )
+    const error = await failureOf(callerOf(depot).caller.done({ path: '/x' }))
+    expect(error).toMatchObject({ code: 'answer-invalid' })
+    expect(error.message).toContain('although another node had sent us there')
+    expect(other.asked).toHaveLength(1)
+  })
+
+  it('is told to answer itself where the other one wants the token, which that one never gets', async () => {
+    await using other = await playing((_, response) =>
+      problem(response, 401, 'unauthorised', { reason: 'closed' }),
+    )
+    await using depot = await playing(({ url }, response) =>
+      url.includes('_h=1')
+        ? json(response, { answer: 1 })
+        : response.writeHead(307, { location: `${other.url}${url}&_h=1` }).end(),
+    )
+    const { caller } = callerOf(depot)
+    expect(await caller.json(Any, { path: '/x?a=b' })).toEqual({ answer: 1 })
+    expect(depot.asked.map(({ url, headers }) => [url, headers.authorization])).toEqual([
+      ['/x?a=b', `Bearer ${TOKEN}`],
+      ['/x?a=b&_h=1', `Bearer ${TOKEN}`],
+    ])
+    expect(other.asked.map(({ headers }) => headers.authorization)).toEqual([undefined])
+  })
+})
+
 describe('a node that puts a request off', () => {
   it('is asked again on a new connection after the time it named', async () => {
     await using depot = await playing((_, response, before) =>

@@ -4,8 +4,8 @@
  */
 import type { ManifestFile } from '../../model/manifest.ts'
 import type { Random } from '../../model/world.ts'
+import { inParallel } from '../../wire/lanes.ts'
 import type { DownloadRequest } from '../client.ts'
-import { inParallel } from '../parallel.ts'
 import { Folder } from './folder.ts'
 
 export interface Downloading {

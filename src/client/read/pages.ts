@@ -1,6 +1,7 @@
 /**
  * A list that comes in pages: every page names the path of the next one.
  */
+import { failure } from '../../model/errors.ts'
 import type { Caller } from '../../wire/caller.ts'
 import type { Answer } from '../../wire/caller-answer.ts'
 
@@ -9,26 +10,22 @@ export interface Page<Item> {
   readonly next?: string
 }
 
-export interface PageReader<Item> {
-  read(answer: Answer): Promise<Page<Item>>
-  /** Sees every answer but the first. */
-  check?(answer: Answer): void
-}
+/** Reads one page. Fails when the answer is of something else. */
+export type PageReader<Item> = (answer: Answer) => Promise<Page<Item>>
 
-/** Fails with `answer-invalid` for pages that would never end. */
+/** The items of the first page, and of those behind it. Fails with `answer-invalid` for pages that would never end. */
 export async function* readPages<Item>(
-  caller: Pick<Caller, 'call'>,
-  first: Answer,
-  reader: PageReader<Item>,
+  caller: Pick<Caller, 'url' | 'read'>,
+  first: Page<Item>,
+  read: PageReader<Item>,
   signal?: AbortSignal,
 ): AsyncGenerator<Item> {
-  for (let answer = first; ; ) {
-    const { items, next } = await reader.read(answer)
+  for (let page = first; ; ) {
+    const { items, next } = page
     yield* items
     if (next === undefined) return
     if (items.length === 0 || !next.startsWith('/'))
-      throw answer.invalid('a page whose next one makes no sense')
-    answer = await caller.call({ path: next }, signal)
-    reader.check?.(answer)
+      throw failure('answer-invalid', { url: caller.url, reason: 'a page whose next one makes no sense' })
+    page = await caller.read({ path: next }, read, signal)
   }
 }

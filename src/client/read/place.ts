@@ -5,7 +5,8 @@ import type { Digest } from '../../model/digest.ts'
 import type { Generation } from '../../model/generation.ts'
 import type { Answer } from '../../wire/caller-answer.ts'
 import { ANY_GENERATION } from '../../wire/headers.ts'
-import { blobPath, filePath, pinned, previewPath } from '../../wire/paths.ts'
+import { blobPath, filePath, PATHS, pinned, previewPath } from '../../wire/paths.ts'
+import { Trees, type TreesOptions } from './tree.ts'
 
 export interface Release {
   readonly channel: string
@@ -15,19 +16,19 @@ export interface Release {
 
 export interface Place {
   readonly generation: Generation
-  /** Whether two answers always tell of the same state. */
-  readonly fixed: boolean
+  /** What it holds, verified; undefined where two answers may tell of two states. */
+  readonly trees: Trees | undefined
   pathOf(path: string): string
   pathOfFile(release: Release, path: string, digest: Digest): string
   /** Fails with `answer-invalid` when an answer is from somewhere else. */
   check(answer: Answer): void
 }
 
-export function pinnedPlace(generation: Generation): Place {
-  const { gid } = generation
+export function pinnedPlace(caller: TreesOptions['caller'], generation: Generation): Place {
+  const { gid, record } = generation
   return {
     generation,
-    fixed: true,
+    trees: new Trees({ caller, metaset: record.metaset, witness: pinned(gid, PATHS.head) }),
     pathOf: (path) => pinned(gid, path),
     // By digest, and so the same for all generations: what a cache has of one serves the next.
     pathOfFile: (_release, _path, digest) => blobPath(digest),
@@ -42,7 +43,7 @@ export function pinnedPlace(generation: Generation): Place {
 export function previewPlace(stage: string, base: Generation): Place {
   return {
     generation: base,
-    fixed: false,
+    trees: undefined,
     pathOf: (path) => previewPath(stage, path),
     pathOfFile: ({ channel, name, version }, path) =>
       previewPath(stage, filePath(channel, name, version, path)),

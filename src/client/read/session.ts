@@ -11,15 +11,15 @@ import type { Random } from '../../model/world.ts'
 import type { ChannelBody, DiffLine, ReleaseBody } from '../../wire/bodies.ts'
 import type { Caller } from '../../wire/caller.ts'
 import type { Answer } from '../../wire/caller-answer.ts'
-import { download } from '../../wire/caller-download.ts'
+import { download, type Lasting, lasting } from '../../wire/caller-download.ts'
 import { readLines } from '../../wire/ndjson.ts'
 import { catalogPath, channelPath, PATHS, releasesPath } from '../../wire/paths.ts'
 import { ChannelBody as ChannelSchema, ChannelsBody } from '../../wire/schemas.ts'
 import type { DownloadRequest, Session } from '../client.ts'
 import { downloadFiles } from './download.ts'
 import { boundsOf, diffLineOf, releaseOf } from './lines.ts'
-import { readManifest, readReleases } from './manifests.ts'
-import { type Page, readPages } from './pages.ts'
+import { readManifest, releasesReader } from './manifests.ts'
+import { type PageReader, readPages } from './pages.ts'
 import { type Place, pinnedPlace, type Release } from './place.ts'
 
 export interface SessionOptions {
@@ -53,8 +53,12 @@ export class PinnedSession implements Session {
   }
 
   async *channels(signal?: AbortSignal): AsyncGenerator<ChannelBody> {
-    const first = await this.#reading(async (place) => await this.#get(place, PATHS.channels, signal), signal)
-    yield* this.#pages(first, readChannels, signal)
+    const { first, read } = await this.#reading(async (place) => {
+      const channelsOf = channelsReader(place, signal)
+      const path = place.pathOf(PATHS.channels)
+      return { read: channelsOf, first: await this.#caller.read({ path }, channelsOf, signal) }
+    }, signal)
+    yield* readPages(this.#caller, first, read, signal)
   }
 
   async channel(name: string, signal?: AbortSignal): Promise<ChannelBody> {
@@ -62,24 +66,26 @@ export class PinnedSession implements Session {
   }
 
   async *catalog(channel: string, signal?: AbortSignal): AsyncGenerator<ReleaseBody> {
-    const { answer, expected } = await this.#reading(async (place) => {
-      const settings = place.fixed ? await this.#channelIn(place, channel, signal) : undefined
-      return { expected: settings, answer: await this.#get(place, catalogPath(channel), signal) }
+    const { place, first, tree } = await this.#reading(async (at) => {
+      const releases = await at.trees?.releases(channel, signal)
+      return { place: at, tree: releases, first: await this.#get(at, catalogPath(channel), signal) }
     }, signal)
-    const count = { lines: 0, bytes: 0 }
-    for await (const line of readLines(counted(answer, count), releaseOf, boundsOf(answer))) {
-      count.lines += 1
-      yield line
+    if (place.trees === undefined || tree === undefined) {
+      yield* readLines(first.chunks(), releaseOf, boundsOf(first))
+      return
     }
-    // A compressed body that was cut off can look whole.
-    if (expected !== undefined && (count.lines !== expected.releases || count.bytes !== expected.bytes))
-      throw answer.invalid(`${count.lines} releases in ${count.bytes} bytes, not the whole catalog`)
+    const chunks = this.#lasting(place, { first, size: tree.bytes }, catalogPath(channel), signal)
+    yield* readLines(place.trees.leaves(tree, chunks, signal), releaseOf, boundsOf(first))
   }
 
   async *changes(channel: string, since: Gid, signal?: AbortSignal): AsyncGenerator<DiffLine> {
     const path = `${catalogPath(channel)}?since=${since}`
-    const answer = await this.#reading(async (place) => await this.#get(place, path, signal), signal)
-    yield* readLines(answer.chunks(), diffLineOf, boundsOf(answer))
+    const { place, first } = await this.#reading(
+      async (at) => ({ place: at, first: await this.#get(at, path, signal) }),
+      signal,
+    )
+    const chunks = place.trees === undefined ? first.chunks() : this.#lasting(place, { first }, path, signal)
+    yield* readLines(chunks, diffLineOf, boundsOf(first))
   }
 
   async *releases(
@@ -89,9 +95,12 @@ export class PinnedSession implements Session {
     signal?: AbortSignal,
   ): AsyncGenerator<ReleaseBody> {
     const query = range === undefined ? '' : `?range=${encodeURIComponent(range)}`
-    const path = releasesPath(channel, name) + query
-    const first = await this.#reading(async (place) => await this.#get(place, path, signal), signal)
-    yield* this.#pages(first, readReleases, signal)
+    const { first, read } = await this.#reading(async (place) => {
+      const releases = releasesReader(place, channel, signal)
+      const path = place.pathOf(releasesPath(channel, name) + query)
+      return { read: releases, first: await this.#caller.read({ path }, releases, signal) }
+    }, signal)
+    yield* readPages(this.#caller, first, read, signal)
   }
 
   async manifest(channel: string, name: string, version: string, signal?: AbortSignal): Promise<Manifest> {
@@ -126,7 +135,7 @@ export class PinnedSession implements Session {
   /** Somebody who reads file after file of one release does not ask for its manifest each time. */
   async #manifestOf(release: Release, signal?: AbortSignal): Promise<Manifest> {
     const { channel, name, version } = release
-    const last = this.#place.fixed ? this.#last : undefined
+    const last = this.#place.trees === undefined ? undefined : this.#last
     const { release: known } = last ?? {}
     if (last && known?.channel === channel && known.name === name && known.version === version)
       return last.manifest
@@ -148,18 +157,27 @@ export class PinnedSession implements Session {
     )
   }
 
-  #pages<Item>(
-    first: Answer,
-    read: (answer: Answer) => Promise<Page<Item>>,
+  /** What is pinned is the same from every node, so a stream of it that breaks off goes on from another one. */
+  #lasting(
+    place: Place,
+    what: Pick<Lasting, 'first' | 'size'>,
+    path: string,
     signal?: AbortSignal,
-  ): AsyncGenerator<Item> {
-    const place = this.#place
-    return readPages(this.#caller, first, { read, check: (answer) => place.check(answer) }, signal)
+  ): AsyncGenerator<Uint8Array> {
+    const check = (answer: Answer): void => {
+      place.check(answer)
+    }
+    return lasting(this.#caller, { ...what, path: place.pathOf(path), check }, signal)
   }
 
   async #channelIn(place: Place, name: string, signal?: AbortSignal): Promise<ChannelBody> {
-    const answer = await this.#get(place, channelPath(name), signal)
-    return await answer.json(ChannelSchema)
+    const read = async (answer: Answer): Promise<ChannelBody> => {
+      place.check(answer)
+      const channel = await answer.json(ChannelSchema)
+      await demandTold(place, channel, answer, signal)
+      return channel
+    }
+    return await this.#caller.read({ path: place.pathOf(channelPath(name)) }, read, signal)
   }
 
   async #get(place: Place, path: string, signal?: AbortSignal): Promise<Answer> {
@@ -186,22 +204,34 @@ export class PinnedSession implements Session {
 
   async #restart(error: unknown, signal?: AbortSignal): Promise<void> {
     const again = this.#again
-    const retired = isFailure(error, 'generation-retired') || isFailure(error, 'withdrawn')
-    const ours = retired && error.details['wanted'] === this.#place.generation.gid
+    // One that a fork has lost has a head after it only for who says so, which `again` finds out.
+    const gone =
+      isFailure(error, 'generation-retired') ||
+      isFailure(error, 'withdrawn') ||
+      isFailure(error, 'generation-lost')
+    const ours = gone && error.details['wanted'] === this.#place.generation.gid
     if (!ours || again === undefined || this.#handedOn || this.#restarts === RESTARTS_MAXIMUM) throw error
     this.#restarts += 1
-    this.#place = pinnedPlace(await again(signal))
+    this.#place = pinnedPlace(this.#caller, await again(signal))
   }
 }
 
-async function readChannels(answer: Answer): Promise<Page<ChannelBody>> {
-  const { channels, next } = await answer.json(ChannelsBody)
-  return { items: channels, ...(next === undefined ? {} : { next }) }
+function channelsReader(place: Place, signal?: AbortSignal): PageReader<ChannelBody> {
+  return async (answer) => {
+    place.check(answer)
+    const { channels, next } = await answer.json(ChannelsBody)
+    for (const channel of channels) await demandTold(place, channel, answer, signal)
+    return { items: channels, ...(next === undefined ? {} : { next }) }
+  }
 }
 
-async function* counted(answer: Answer, count: { bytes: number }): AsyncGenerator<Uint8Array> {
-  for await (const chunk of answer.chunks()) {
-    count.bytes += chunk.length
-    yield chunk
-  }
+/** Fails with `answer-invalid` when this is not what the generation says of the channel. */
+async function demandTold(
+  { trees }: Place,
+  channel: ChannelBody,
+  answer: Answer,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (trees !== undefined && !(await trees.hasChannel(channel, signal)))
+    throw answer.invalid(`channel ${channel.name} as this generation does not have it`)
 }

@@ -14,6 +14,7 @@ import type {
   StatusRequest,
 } from '../../wire/bodies.ts'
 import { bytesBody, type Call, type Caller, jsonBody } from '../../wire/caller.ts'
+import type { Answer } from '../../wire/caller-answer.ts'
 import { encodeDeclared } from '../../wire/declared.ts'
 import { HEADERS, MEDIA } from '../../wire/headers.ts'
 import { channelPath, generationPath, manifestPath, stagedPath, stagePath } from '../../wire/paths.ts'
@@ -114,9 +115,7 @@ export class DepotStaging implements Staging {
         continue
       }
       const call = this.#post(path, bytesBody(MEDIA.ndjson, batch.bytes))
-      const answer = await this.#caller.call(call, signal)
-      const { manifests: stored } = await answer.json(ManifestsPutBody)
-      if (stored.length !== batch.count) throw answer.invalid(`${stored.length} manifests of ${batch.count}`)
+      await this.#caller.read(call, async (answer) => await demandStored(answer, batch.count), signal)
     }
     return count
   }
@@ -150,7 +149,11 @@ export class DepotStaging implements Staging {
 
   async preview(signal?: AbortSignal): Promise<Session> {
     const { base } = await this.show(signal)
-    const generation = await readGeneration(await this.#caller.call({ path: generationPath(base) }, signal))
+    const generation = await this.#caller.read(
+      { path: generationPath(base) },
+      async (answer) => await readGeneration(answer, base),
+      signal,
+    )
     const place = previewPlace(this.id, generation)
     return new PinnedSession({ caller: this.#caller, random: this.#random, place })
   }
@@ -165,14 +168,23 @@ export class DepotStaging implements Staging {
         ...(onlyOn === undefined ? {} : { 'if-match': `"${onlyOn}"` }),
       },
     }
-    const answer = await this.#caller.call(call, signal)
-    const generation = await readGeneration(answer)
-    if (generation.state === 'active') await this.#heads.raise(generation.gid)
-    return { generation, changed: CHANGED.has(answer.status) }
+    const read = async (answer: Answer): Promise<Committed> => ({
+      generation: await readGeneration(answer),
+      changed: CHANGED.has(answer.status),
+    })
+    const committed = await this.#caller.read(call, read, signal)
+    const { gid, state } = committed.generation
+    if (state === 'active') await this.#heads.raise(gid)
+    return committed
   }
 
   /** What is posted to a stage is the same when posted twice; a commit is so by its key. */
   #post(path: string, body: NonNullable<Call['body']>): Call {
     return { method: 'POST', path, body, repeat: 'always' }
   }
+}
+
+async function demandStored(answer: Answer, count: number): Promise<void> {
+  const { manifests: stored } = await answer.json(ManifestsPutBody)
+  if (stored.length !== count) throw answer.invalid(`${stored.length} manifests of ${count}`)
 }

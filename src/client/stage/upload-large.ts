@@ -59,6 +59,8 @@ export async function uploadLarge(
 function isWorthGoingOn(error: unknown): boolean {
   return (
     isFailure(error, 'depot-unreachable') ||
+    // A replica that passed the bytes on lost its origin meanwhile.
+    isFailure(error, 'origin-unreachable') ||
     isFailure(error, 'offset-mismatch') ||
     isFailure(error, 'upload-busy') ||
     isFailure(error, 'upload-too-slow')

@@ -8,11 +8,12 @@ import { failure } from '../../model/errors.ts'
 import { LIMITS } from '../../model/limits.ts'
 import { type BatchedBlob, batchedSize, encodeBatch } from '../../wire/batch.ts'
 import { bytesBody, type Caller } from '../../wire/caller.ts'
+import type { Answer } from '../../wire/caller-answer.ts'
 import { MEDIA } from '../../wire/headers.ts'
+import { inParallel } from '../../wire/lanes.ts'
 import { stagePath } from '../../wire/paths.ts'
 import { StoredManyBody } from '../../wire/schemas.ts'
 import type { Progress, Source } from '../client.ts'
-import { inParallel } from '../parallel.ts'
 import { uploadLarge } from './upload-large.ts'
 
 export type Transfer =
@@ -90,10 +91,12 @@ async function sendBatch(
   for (const source of sources) blobs.push({ digest: source.digest, bytes: await readWhole(source) })
   const path = `${stagePath(stage)}/blobs`
   const body = bytesBody(MEDIA.blobs, encodeBatch(blobs))
-  const answer = await caller.call({ method: 'POST', path, body, repeat: 'always' }, signal)
-  const stored = new Set((await answer.json(StoredManyBody)).stored)
-  const absent = sources.find(({ digest }) => !stored.has(digest))
-  if (absent !== undefined) throw answer.invalid(`without having stored ${absent.digest}`)
+  const demandStored = async (answer: Answer): Promise<void> => {
+    const stored = new Set((await answer.json(StoredManyBody)).stored)
+    const absent = sources.find(({ digest }) => !stored.has(digest))
+    if (absent !== undefined) throw answer.invalid(`without having stored ${absent.digest}`)
+  }
+  await caller.read({ method: 'POST', path, body, repeat: 'always' }, demandStored, signal)
 }
 
 /** A small blob is looked at before it is sent, so that one that changed meanwhile does not spoil its batch. */

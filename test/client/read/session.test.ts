@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import type { DepotClient } from '../../../src/client/depot-client.ts'
-import type { Gid } from '../../../src/model/generation.ts'
+import type { Gid, LineageId } from '../../../src/model/generation.ts'
 import { collect } from '../../wire/collect.ts'
 import { json, problem } from '../../wire/playing-server.ts'
 import { FakeDepot } from '../fake-depot.ts'
 import { catalogOf, hostileRelease, releaseOf } from '../fake-release.ts'
 import { clientOf, expectFailure } from '../world.ts'
+
+const OTHER = 'forkedforked' as LineageId
 
 interface Stocked extends AsyncDisposable {
   readonly depot: FakeDepot
@@ -37,8 +39,8 @@ describe('a session', () => {
     expect(await collect(session.channels())).toMatchObject([{ name: 'stable', releases: 2 }])
     expect((await session.channel('stable')).releases).toBe(2)
     expect((await collect(session.catalog('stable'))).map(({ version }) => version)).toEqual([
-      '1.1.0',
       '1.0.0',
+      '1.1.0',
     ])
     expect((await collect(session.releases('stable', '@scope/pad'))).length).toBe(2)
     expect((await collect(session.releases('stable', '@scope/pad', '1.0.0'))).length).toBe(1)
@@ -77,7 +79,8 @@ describe('a session', () => {
     await expectFailure(collect(twin.channels()), 'answer-invalid')
     await expectFailure(collect(twin.catalog('stable')), 'answer-invalid')
     await expectFailure(collect(twin.releases('stable', '@scope/pad')), 'answer-invalid')
-    await expectFailure(twin.manifest('stable', '@scope/pad', '1.0.0'), 'answer-invalid')
+    // What it does not have is known from its own tree, whatever anybody says.
+    await expectFailure(twin.manifest('stable', '@scope/pad', '1.0.0'), 'not-found')
   })
 
   it('reads the manifest of a file once, however many of its files are read', async () => {
@@ -156,14 +159,19 @@ describe('a catalog', () => {
   }
 
   it.each([
-    ['is cut off after a line', (good: string) => `${good.split('\n')[0]}\n`],
-    ['is cut off in a line', (good: string) => good.slice(0, -10)],
-    ['has a line that is no release', (good: string) => `${good}{"name":"x"}\n`],
-    ['has a digest that is none', (good: string) => good.replace('sha256:', 'sha255:')],
-    ['has other bytes', (good: string) => good.replace('{', '{ ')],
-    ['has an endless line', () => 'x'.repeat(20_000)],
-  ])('that %s is refused', async (_, body) => {
-    await expectFailure(readWith(body), 'answer-invalid')
+    ['is cut off after a line', (good: string) => `${good.split('\n')[0]}\n`, 'answer-invalid'],
+    ['is cut off in a line', (good: string) => good.slice(0, -10), 'answer-invalid'],
+    ['has a line more', (good: string) => `${good}{"name":"x"}\n`, 'answer-invalid'],
+    ['has another digest', (good: string) => good.replace(/sha256:./, 'sha256:x'), 'digest-mismatch'],
+    [
+      'has its lines in another order',
+      (good: string) => good.split('\n').sort().reverse().join('\n'),
+      'digest-mismatch',
+    ],
+    ['has a byte more', (good: string) => good.replace('{', '{ '), 'answer-invalid'],
+    ['has an endless line', () => 'x'.repeat(20_000), 'answer-invalid'],
+  ] as const)('that %s is refused', async (_, body, code) => {
+    await expectFailure(readWith(body), code)
   })
 
   it('tells what changed since a generation', async () => {
@@ -209,8 +217,9 @@ describe('a session of the head whose generation is retired', () => {
     const { depot, client } = world
     const session = await client.session()
     depot.retired.add(depot.head.gid)
-    depot.commit([depot.release('left-pad', '2.0.0', { 'index.js': 'x' })])
-    expect((await session.manifest('stable', 'left-pad', '2.0.0')).version).toBe('2.0.0')
+    depot.commit([depot.release('@scope/pad', '1.1.0', { 'index.js': 'x' })])
+    const { files } = await session.manifest('stable', '@scope/pad', '1.1.0')
+    expect(files.map(({ path }) => path)).toEqual(['index.js'])
     expect(session.generation).toEqual(depot.head)
   })
 
@@ -225,6 +234,27 @@ describe('a session of the head whose generation is retired', () => {
     }
     await expectFailure(session.channel('stable'), 'generation-retired')
     expect(depot.asked.filter((asked) => asked === 'GET /v1/head').length).toBe(3)
+  })
+
+  it('stops where a fork has lost it, and goes on only in the lineage that it is told', async () => {
+    await using world = await stocked()
+    const { depot, client } = world
+    const lost = depot.head.gid
+    const accepting = clientOf(depot, { acceptLineage: OTHER }).client
+    const [stopped, going] = [await client.session(), await accepting.session()]
+    depot.commit([depot.release('left-pad', '2.0.0', { 'index.js': 'x' })], OTHER, 1_000)
+    depot.takeOver = ({ request, response, url }) => {
+      const floor = request.headers['depot-min-generation'] === lost
+      if (!floor && !url.pathname.startsWith(`/g/${lost}/`)) return false
+      response.setHeader('depot-generation', depot.head.gid)
+      const details = { wanted: lost, generation: depot.head.gid, floor }
+      problem(response, floor ? 412 : 410, 'generation-lost', details)
+      return true
+    }
+    const error = await expectFailure(stopped.channel('stable'), 'generation-lost')
+    expect(error.details).toEqual({ wanted: lost, generation: depot.head.gid, floor: true })
+    expect((await going.channel('stable')).releases).toBe(1)
+    expect(going.generation).toEqual(depot.head)
   })
 
   it('fails once it has handed something on: the rest would be of another generation', async () => {

@@ -139,6 +139,23 @@ describe('an upload', () => {
     expect(Math.max(...seen.map(({ done }) => done))).toBe(LARGE.length)
   })
 
+  it('goes on where the node that passed it on has lost its origin', async () => {
+    await using depot = await FakeDepot.start()
+    depot.takeOver = ({ method, request, response, url }) => {
+      if (method !== 'PUT' || !url.pathname.includes('/blobs/')) return false
+      depot.stage.parts.set(digestOf(LARGE), LARGE.subarray(0, 70_000))
+      request.resume().on('end', () => problem(response, 503, 'origin-unreachable', { reason: 'gone' }))
+      return true
+    }
+    const opened: number[] = []
+    await clientOf(depot)
+      .client.stage('s1')
+      .upload([piecewise(LARGE, opened)])
+    expect(uploadsAsked(depot)).toEqual(['PUT', 'HEAD', 'PATCH'])
+    expect(opened).toEqual([0, 70_000])
+    expect(depot.blobs.get(digestOf(LARGE))?.equals(LARGE)).toBe(true)
+  })
+
   it('starts again where nothing was kept', async () => {
     await using depot = await FakeDepot.start()
     depot.stage.breaks.push(1)

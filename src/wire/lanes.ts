@@ -68,3 +68,15 @@ export class Lanes {
     }
   }
 }
+
+/** The same for tasks that are all known: each of the items once. */
+export async function inParallel<Item>(
+  items: Iterable<Item>,
+  atOnce: number,
+  work: (item: Item, signal: AbortSignal) => Promise<void>,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<void> {
+  await inLanes(atOnce, signal, async (lanes) => {
+    for (const item of items) await lanes.start(async (either) => await work(item, either))
+  })
+}

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { inParallel } from '../../src/client/parallel.ts'
+import { inParallel } from '../../src/wire/lanes.ts'
 
 describe('many things in parallel', () => {
   it('are all done, never more than a few at once', async () => {
