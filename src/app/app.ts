@@ -71,9 +71,9 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
   const openingSeconds = (clock.monotonic() - began) / 1000
   opened.use(new Chores(depot, clock, log))
   const metrics = new Metrics()
-  opened.use(watchProcess(metrics, { depot, store, openingSeconds }))
+  opened.use(watchProcess(metrics, { depot, store, ledger, openingSeconds }))
   const draining = { now: false }
-  const parts = { depot, store, examine, clock, random, log, isDraining: () => draining.now }
+  const parts = { depot, store, examine, clock, random, log, metrics, isDraining: () => draining.now }
   const place = isReplica ? replicaPlace(config, parts) : originPlace(config, parts)
   opened.use(place)
   const server = await buildServer({

@@ -7,13 +7,15 @@ import type { Depot } from '../depot/depot.ts'
 import { type Node, originNode } from '../depot/node.ts'
 import type { Examine } from '../depot/read/examine.ts'
 import type { Elsewhere, Relay } from '../http/gate/gate.ts'
+import type { Metrics } from '../http/metrics.ts'
 import { partsOf } from '../model/generation.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock, Log, Random } from '../model/world.ts'
 import type { DiskStore } from '../pool/open-disk.ts'
 import { Follower, type FollowerEvents } from '../replica/follow.ts'
+import { type AccessEvents, AccessFollower } from '../replica/follow-access.ts'
 import { HttpUpstream } from '../replica/http-upstream.ts'
-import { sendHeartbeat } from '../replica/origin-calls.ts'
+import { accessAfter, sendHeartbeat } from '../replica/origin-calls.ts'
 import { OriginRelay } from '../replica/relay.ts'
 import { ReplicaNode } from '../replica/replica-node.ts'
 import { sleep } from '../replica/sleep.ts'
@@ -21,6 +23,7 @@ import { Caller } from '../wire/caller.ts'
 import { encodeNodeLabel, parseNodeId } from '../wire/node-label.ts'
 import { SENT_ON } from '../wire/paths.ts'
 import type { Config } from './config.ts'
+import { type FollowCounts, watchFollowing, watchOrigin } from './node-gauges.ts'
 
 export interface PlaceParts {
   readonly depot: Depot
@@ -29,6 +32,7 @@ export interface PlaceParts {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  readonly metrics: Metrics
   readonly isDraining: () => boolean
 }
 
@@ -46,9 +50,11 @@ export interface Place extends AsyncDisposable {
 
 /** After this long an answer to a write goes out, whether what was written is here or not. */
 const CATCH_UP_MS = 2_000
+const INSTANCE_BYTES = 8
 
 /** The one that commits is sure of its head. */
-export function originPlace(config: Config, { depot, isDraining }: PlaceParts): Place {
+export function originPlace(config: Config, { depot, metrics, isDraining }: PlaceParts): Place {
+  watchOrigin(metrics, depot.head, isDraining)
   const id = config.nodeId ?? 'origin'
   const label = (state: 'fresh' | 'drain'): string =>
     encodeNodeLabel({ id, role: 'origin', state, ageSeconds: 0 })
@@ -66,7 +72,8 @@ export function originPlace(config: Config, { depot, isDraining }: PlaceParts): 
 }
 
 export function replicaPlace(config: Config, parts: PlaceParts): Place {
-  const { depot, store, examine, clock, random, log, isDraining } = parts
+  const { depot, store, examine, clock, random, log, metrics, isDraining } = parts
+  const counts: FollowCounts = { shown: 0, failed: 0 }
   const id = config.nodeId ?? idOf(config)
   const caller = callerOf(config, parts)
   const follower = new Follower({
@@ -78,12 +85,13 @@ export function replicaPlace(config: Config, parts: PlaceParts): Place {
     clock,
     random,
     sleep,
-    events: eventsTo(log, () => {
+    events: eventsTo(log, counts, () => {
       node.wake()
     }),
   })
   const node = new ReplicaNode({
     id,
+    instance: Buffer.from(random.bytes(INSTANCE_BYTES)).toString('hex'),
     head: depot.head,
     follower,
     heartbeat: async (report, signal) => await sendHeartbeat(caller, id, report, signal),
@@ -94,11 +102,13 @@ export function replicaPlace(config: Config, parts: PlaceParts): Place {
     whenCut: config.whenCut,
     ...(config.publicUrl === undefined ? {} : { publicUrl: config.publicUrl }),
   })
+  const access = accessFollowerOf(caller, parts, counts)
   const relay = new OriginRelay({
     origin: config.upstream ?? '',
     id,
     onWritten: async (generation) => await caughtUp(node, depot, generation, clock),
   })
+  watchFollowing(metrics, { standing: () => node.standing(), follower, ...depot, relay, counts })
   const ending = new AbortController()
   let running: Promise<unknown> | undefined
   return {
@@ -109,7 +119,8 @@ export function replicaPlace(config: Config, parts: PlaceParts): Place {
       elsewhere: (request) => elsewhereOf(node.peers(), request.url, random),
     },
     start: () => {
-      running = Promise.all([follower.run(ending.signal), node.run(ending.signal)])
+      const following = [follower, node, access]
+      running = Promise.all(following.map(async (one) => await one.run(ending.signal)))
     },
     [Symbol.asyncDispose]: async () => {
       ending.abort()
@@ -130,19 +141,48 @@ function callerOf(config: Config, { clock, random }: PlaceParts): Caller {
 }
 
 /** What following comes to is logged, and whoever waits for it is woken. */
-function eventsTo(log: Log, wake: () => void): FollowerEvents {
+function eventsTo(log: Log, counts: FollowCounts, wake: () => void): FollowerEvents {
   return {
     heard: (gid) => {
       log.info({ gid }, 'the upstream has a new head')
       wake()
     },
     shown: ({ gid }, copied) => {
+      counts.shown += 1
       log.info({ gid, copied }, 'copied, and the head of this node')
       wake()
     },
     failed: (error, attempt) => {
+      counts.failed += 1
       log.warn({ err: error, ...attempt }, 'following failed and will be tried again')
       wake()
+    },
+  }
+}
+
+function accessFollowerOf(
+  caller: Caller,
+  { depot, clock, random, log }: PlaceParts,
+  counts: FollowCounts,
+): AccessFollower {
+  return new AccessFollower({
+    access: depot.access,
+    changeAfter: async (edition, waitMs, signal) => await accessAfter(caller, edition, waitMs, signal),
+    clock,
+    random,
+    sleep,
+    events: accessEventsTo(log, counts),
+  })
+}
+
+function accessEventsTo(log: Log, counts: FollowCounts): AccessEvents {
+  return {
+    adopted: (edition, tokens) => {
+      log.info({ edition, tokens }, 'tokens of the origin have changed')
+    },
+    failed: (error, retryMs) => {
+      counts.failed += 1
+      log.warn({ err: error, retryMs }, 'following the tokens failed and will be tried again')
     },
   }
 }

@@ -9,6 +9,7 @@ import { addDoctor } from './operate/doctor.ts'
 import { addFloor } from './operate/floor.ts'
 import { addHelp } from './operate/help.ts'
 import { addLbConfig } from './operate/lb-config.ts'
+import { addReplica } from './operate/replica.ts'
 import { addScrub } from './operate/scrub.ts'
 import { addServe } from './operate/serve.ts'
 import { addToken } from './operate/token.ts'
@@ -33,7 +34,7 @@ type AddCommand = (parent: Command, shell: Shell) => void
 const GROUPS: readonly { readonly heading: string; readonly commands: readonly AddCommand[] }[] = [
   {
     heading: 'Running a depot:',
-    commands: [addServe, addConfig, addToken, addScrub, addDoctor, addLbConfig, addDemo],
+    commands: [addServe, addConfig, addToken, addReplica, addScrub, addDoctor, addLbConfig, addDemo],
   },
   { heading: 'Publishing:', commands: [addPublish, addImport, addStage, addCommit, addChannel, addRollback] },
   { heading: 'Reading:', commands: [addGet, addCatalog, addShow, addLog, addDiff, addFloor] },

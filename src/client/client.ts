@@ -19,6 +19,7 @@ import type {
   TokenBody,
   TokenRequest,
 } from '../wire/bodies.ts'
+import type { NodesBody } from '../wire/replication.ts'
 
 /** Bytes to upload, which can be opened again from any offset when an upload is interrupted. */
 export interface Source {
@@ -61,6 +62,8 @@ export interface Client {
   tokens(signal?: AbortSignal): Promise<readonly TokenBody[]>
   revokeToken(id: string, signal?: AbortSignal): Promise<void>
   scrub(signal?: AbortSignal): AsyncIterable<ScrubLine>
+  /** The nodes that follow the origin, as their last heartbeats told, and its head. */
+  nodes(signal?: AbortSignal): Promise<NodesBody>
 }
 
 /** Reading one generation. Every manifest and file is verified by its digest before or while it is handed on. */

@@ -20,6 +20,7 @@ import { lasting } from '../wire/caller-download.ts'
 import { HEADERS } from '../wire/headers.ts'
 import { readLines } from '../wire/ndjson.ts'
 import { diffPath, generationPath, PATHS, tokenPath } from '../wire/paths.ts'
+import { NodesBody } from '../wire/replication.ts'
 import {
   NewTokenBody as NewTokenSchema,
   StageBody as StageSchema,
@@ -161,6 +162,10 @@ export class DepotClient implements Client {
   async *scrub(signal?: AbortSignal): AsyncGenerator<ScrubLine> {
     const answer = await this.#caller.call({ method: 'POST', path: PATHS.scrub }, signal)
     yield* readLines(answer.chunks(), scrubLineOf, boundsOf(answer))
+  }
+
+  async nodes(signal?: AbortSignal): Promise<NodesBody> {
+    return await this.#caller.json(NodesBody, { path: PATHS.nodes }, signal)
   }
 
   async #gidOf(ref: string, signal?: AbortSignal): Promise<Gid> {

@@ -3,9 +3,12 @@
  *
  * The secret is found by its SHA-256, so no secret is ever compared byte by byte; the hash that was found is compared
  * with the one that was asked in constant time all the same, whatever the map below does.
+ *
+ * A node that follows has a copy of its origin's tokens, and lets nobody in by it when the origin's last word on it is
+ * too old: what was revoked since nobody knows there (PROTOCOL §4).
  */
 import { timingSafeEqual } from 'node:crypto'
-import type { Ledger, Token, TokensSince } from '../ledger/ledger.ts'
+import type { AccessEdition, Ledger, Token, TokensSince } from '../ledger/ledger.ts'
 import { type Digest, digestOf, rawOf } from '../model/digest.ts'
 import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
@@ -41,23 +44,23 @@ export class Access {
   readonly #quotas: Quotas
   readonly #waiting = new Waiting(LIMITS.nodes)
   /** The hash of every token that was not revoked, by its id: what is asked for every piece of an upload. */
-  readonly #hashes: Map<string, Digest>
+  #hashes: Map<string, Digest>
+  readonly #isCopy: boolean
+  /** Of a copy: the monotonic time at which it was all that the origin had. */
+  #confirmedMs: number | undefined
 
-  constructor(tokens: Ledger['tokens'], clock: Clock, random: Random) {
+  constructor(tokens: Ledger['tokens'], clock: Clock, random: Random, isCopy = false) {
+    this.#isCopy = isCopy
     this.#tokens = tokens
     this.#clock = clock
     this.#random = random
     this.#quotas = new Quotas(async (id, bytes) => await tokens.use(id, bytes))
-    this.#hashes = new Map(
-      tokens
-        .list()
-        .filter(({ revokedMs }) => revokedMs === undefined)
-        .map(({ id, hash }) => [id, hash]),
-    )
+    this.#hashes = hashesOf(tokens.list())
   }
 
-  /** Who holds this secret; undefined when nobody does, or no longer. */
+  /** Who holds this secret; undefined when nobody does, or no longer. Fails with `access-unconfirmed`. */
   actorOf(secret: string): Actor | undefined {
+    this.#demandConfirmed()
     const token = this.tokenOf(secret)
     return token && { id: token.id, label: token.label, scopes: token.scopes }
   }
@@ -115,6 +118,29 @@ export class Access {
     return this.#tokens.edition() !== seen
   }
 
+  /** The edition that is here, for who asks what came after it. */
+  edition(): AccessEdition {
+    return this.#tokens.edition()
+  }
+
+  /** Takes over what changed at the origin. What was revoked there is of no use here from now on. */
+  async adopt(change: TokensSince): Promise<void> {
+    await this.#tokens.adopt(change)
+    this.#hashes = hashesOf(this.list())
+    this.#waiting.wake()
+  }
+
+  /** The copy is what the origin had at this moment of the monotonic clock, or later. */
+  confirm(atMs: number): void {
+    this.#confirmedMs = atMs
+  }
+
+  /** Milliseconds since the copy was confirmed; undefined before that. What is no copy is always confirmed. */
+  ageMs(): number | undefined {
+    if (!this.#isCopy) return 0
+    return this.#confirmedMs === undefined ? undefined : this.#clock.monotonic() - this.#confirmedMs
+  }
+
   /** Lets everybody go who waits: the node is closing. */
   release(): void {
     this.#waiting.release()
@@ -155,6 +181,12 @@ export class Access {
     return token !== undefined && !this.#isExpired(token)
   }
 
+  #demandConfirmed(): void {
+    const ageMs = this.ageMs()
+    if (ageMs !== undefined && ageMs <= LIMITS.accessAgeMs) return
+    throw failure('access-unconfirmed', ageMs === undefined ? {} : { age: Math.floor(ageMs / 1000) })
+  }
+
   /** Not one that was revoked. */
   #tokenCalled(id: string): Token | undefined {
     const hash = this.#hashes.get(id)
@@ -172,4 +204,9 @@ export class Access {
     if (token.revokedMs !== undefined) return undefined
     return this.#isExpired(token) ? undefined : token
   }
+}
+
+function hashesOf(tokens: readonly Token[]): Map<string, Digest> {
+  const live = tokens.filter(({ revokedMs }) => revokedMs === undefined)
+  return new Map(live.map(({ id, hash }) => [id, hash]))
 }

@@ -68,7 +68,7 @@ export async function openDepot(parts: DepotParts): Promise<Depot> {
   const views = new Views(pool, { nodes: reader, files })
   if (first !== undefined) await views.of(first)
   const drafts = new Drafts({ ledger, reader, nodes, views, head, clock, log })
-  const access = new Access(ledger.tokens, clock, random)
+  const access = new Access(ledger.tokens, clock, random, parts.isReplica)
   return {
     head,
     generations: ledger.generations,

@@ -4,6 +4,12 @@
  *
  * What a node says of itself is believed and passed on, and decides nothing here. Whoever grants leases or counts votes
  * asks `nodes` who there is, and keeps beside it what it has granted.
+ *
+ * Two processes under one id would speak in turn, each for the other. Every process of a node names itself by chance,
+ * so that they are told apart: a new one takes the place of the one before at once, for that is what a restart looks
+ * like. When the one before is heard again after that, both are alive, and who was there first keeps the id: what
+ * served well goes on, and whoever came last is told to take another name. He gets the id when the first one has been
+ * silent for a lease.
  */
 import { failure } from '../model/errors.ts'
 import type { Gid } from '../model/generation.ts'
@@ -38,9 +44,21 @@ export interface KnownNode extends NodeReport {
   readonly id: string
   /** Since its last heartbeat. */
   readonly seenMsAgo: number
+  /** Another process was refused under the same id, a lease ago or less. */
+  readonly isContested?: true
 }
 
-interface Heard {
+/** A process of a node. */
+interface Holder {
+  /** What it is called by chance; undefined where nothing is said. */
+  readonly instance: string | undefined
+  /** Who had the id before it, and was not known to have ended. */
+  readonly displaced?: string
+  /** When somebody else was found to live under this id. */
+  readonly contestedMs?: number
+}
+
+interface Heard extends Holder {
   readonly report: NodeReport
   readonly atMs: number
 }
@@ -54,25 +72,47 @@ export class Roster {
     this.#clock = clock
   }
 
-  /** A heartbeat. Fails with `limit-exceeded` when there are too many nodes already. */
-  hear(id: string, report: NodeReport): void {
+  /**
+   * A heartbeat of a process. Fails with `node-id-taken` when another one lives under this id, or with `limit-exceeded`
+   * when there are too many nodes already.
+   */
+  hear(id: string, report: NodeReport, instance?: string): void {
     this.#forgetSilent()
+    const holder = this.#claim(id, instance)
     if (!this.#heard.has(id) && this.#heard.size >= LIMITS.nodes)
       throw failure('limit-exceeded', { what: 'nodes that follow this one', limit: LIMITS.nodes })
     this.#heard.delete(id)
-    this.#heard.set(id, { report, atMs: this.#clock.monotonic() })
+    this.#heard.set(id, { ...holder, report, atMs: this.#clock.monotonic() })
   }
 
   /** In the order of their ids. */
   nodes(): readonly KnownNode[] {
     this.#forgetSilent()
     const now = this.#clock.monotonic()
-    const nodes = [...this.#heard].map(([id, { report, atMs }]) => ({
-      ...report,
+    const nodes = [...this.#heard].map(([id, heard]) => ({
+      ...heard.report,
       id,
-      seenMsAgo: Math.round(now - atMs),
+      seenMsAgo: Math.round(now - heard.atMs),
+      ...(this.#isContested(heard) ? ({ isContested: true } as const) : {}),
     }))
     return nodes.sort((a, b) => (a.id < b.id ? -1 : 1))
+  }
+
+  /** Who has the id from now on. */
+  #claim(id: string, instance: string | undefined): Holder {
+    const held = this.#heard.get(id)
+    const now = this.#clock.monotonic()
+    if (held === undefined || now - held.atMs >= LIMITS.leaseMs) return { instance }
+    if (held.instance === instance) return held
+    if (held.displaced !== undefined && held.displaced === instance) return { instance, contestedMs: now }
+    if (!this.#isContested(held))
+      return { instance, ...(held.instance === undefined ? {} : { displaced: held.instance }) }
+    this.#heard.set(id, { ...held, contestedMs: now })
+    throw failure('node-id-taken', { id })
+  }
+
+  #isContested({ contestedMs }: Holder): boolean {
+    return contestedMs !== undefined && this.#clock.monotonic() - contestedMs < LIMITS.leaseMs
   }
 
   #forgetSilent(): void {

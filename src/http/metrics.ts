@@ -11,6 +11,8 @@ const BUCKETS: readonly number[] = [
 ]
 /** More routes than the API has: what comes on top is counted together. */
 const SERIES_LIMIT = 1000
+/** node:http takes more methods than anybody here answers. */
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 const OTHER_LABELS = labelsOf('other', 'other', 'other')
 
 interface Series {
@@ -24,16 +26,22 @@ export interface Gauge {
   readonly kind?: 'gauge' | 'counter'
   readonly name: string
   readonly help: string
-  readonly read: () => number
+  readonly read: () => number | Labelled
+}
+
+/** A number for each value of one label, of which there are few: words of a closed list, never of a client. */
+export interface Labelled {
+  readonly label: string
+  readonly values: ReadonlyMap<string, number>
 }
 
 export class Metrics {
   readonly #series = new Map<string, Series>()
   readonly #gauges: Gauge[] = []
 
-  /** Counts an answer. `route` is a pattern, never a URL. */
+  /** Counts an answer. `route` is a pattern, never a URL; methods that no route has are counted together. */
   count(method: string, route: string, status: number, seconds: number): void {
-    observe(this.#seriesOf(labelsOf(method, route, status)), seconds)
+    observe(this.#seriesOf(labelsOf(METHODS.has(method) ? method : 'other', route, status)), seconds)
   }
 
   gauge(gauge: Gauge): void {
@@ -48,7 +56,7 @@ export class Metrics {
     ]
     for (const [labels, series] of this.#series) lines.push(...linesOf(labels, series))
     for (const { kind = 'gauge', name, help, read } of this.#gauges)
-      lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`, `${name} ${read()}`)
+      lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`, ...samplesOf(name, read()))
     return `${lines.join('\n')}\n`
   }
 
@@ -60,6 +68,11 @@ export class Metrics {
     this.#series.set(labels, series)
     return series
   }
+}
+
+function samplesOf(name: string, read: number | Labelled): readonly string[] {
+  if (typeof read === 'number') return [`${name} ${read}`]
+  return Array.from(read.values, ([value, number]) => `${name}{${read.label}="${value}"} ${number}`)
 }
 
 function labelsOf(method: string, route: string, status: number | string): string {

@@ -26,6 +26,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   'origin-diverged': 409,
   'relay-loop': 508,
   'access-unconfirmed': 503,
+  'node-id-taken': 409,
   booting: 503,
   draining: 503,
   'not-found': 404,

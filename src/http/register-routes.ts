@@ -87,6 +87,9 @@ export async function registerRoutes(server: FastifyInstance, parts: RouteParts)
     changes(child, parts)
   })
   await mount('', (child) => {
+    aboutStore(child, parts)
+  })
+  await mount('', (child) => {
     forNodes(child, parts)
   })
   for (const routes of [manifestRoutes, stageBlobRoutes, uploadRoutes])
@@ -124,14 +127,21 @@ function aboutNode(
   )
 }
 
-/** What changes a depot without many bytes, and what operators do. */
-function changes(server: FastifyInstance, { depot, guard, scrub, clock, options }: RouteParts): void {
+/** What changes a depot without many bytes, and what operators ask of all of it. */
+function changes(server: FastifyInstance, { depot, guard, options }: RouteParts): void {
   stageRoutes(server, depot, guard)
   stageReleaseRoutes(server, depot, guard)
   commitRoutes(server, depot, guard)
   tokenRoutes(server, { ...depot, quotaBytes: options.quotaBytes }, guard)
-  scrubRoute(server, { scrub, clock }, guard)
   nodesRoute(server, depot, guard)
+}
+
+/** Every node answers for its own disk. */
+function aboutStore(server: FastifyInstance, { guard, bodies, scrub, clock }: RouteParts): void {
+  guard.askFirst(server)
+  bodies.bound(server)
+  forgetUnread(server)
+  scrubRoute(server, { scrub, clock }, guard)
 }
 
 /** What those ask who follow this node. */

@@ -33,7 +33,7 @@ import { BodyBounds } from './bounds/body-bounds.ts'
 import { demandPlainBody } from './bounds/encodings.ts'
 import { IdleSockets } from './bounds/idle-sockets.ts'
 import { described } from './described.ts'
-import { type Elsewhere, Gate, OUTCOMES, type Relay } from './gate/gate.ts'
+import { type Elsewhere, Gate, OUTCOMES, type Outcome, type Relay } from './gate/gate.ts'
 import { Guard } from './guard.ts'
 import { HotAnswers } from './hot-answers.ts'
 import type { Metrics } from './metrics.ts'
@@ -203,9 +203,17 @@ function watchGate(metrics: Metrics, gate: Gate): void {
     metrics.gauge({
       kind: 'counter',
       name: `depot_requests_${outcome}_total`,
-      help: `Requests that were ${outcome} by the gate.`,
+      help: GATE_HELP[outcome],
       read: () => gate.count(outcome),
     })
+}
+
+const GATE_HELP: Readonly<Record<Outcome, string>> = {
+  held: 'Requests that had to wait for a generation.',
+  confirmed: 'Times that the origin has given its word for a request.',
+  relayed: 'Requests that another node has answered.',
+  redirected: 'Requests that were sent to another node.',
+  refused: 'Requests that were refused for how this node is.',
 }
 
 function stampOf({ depot, node }: Pick<FaceParts, 'depot' | 'node'>): Stamp {

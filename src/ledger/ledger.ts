@@ -240,6 +240,12 @@ export interface TokenChanges {
   edition(): AccessEdition
   /** What changed after `edition`; all tokens when it is undefined, or not one that this ledger remembers. */
   since(edition: string | undefined): TokensSince
+  /**
+   * Takes over what changed at an origin: what was taken over before is put again, and a whole list takes the place of
+   * all that is here. The edition is durable last and seen with all of it; a crash before that leaves tokens of which
+   * the rest is still to be asked for. Bytes that were used are counted where they are used.
+   */
+  adopt(change: TokensSince): Promise<void>
 }
 
 export interface TokensSince {

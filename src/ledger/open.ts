@@ -4,6 +4,7 @@
  * Whoever opens it holds the folder's lock (`folder-lock.ts`) and has checked its format (`format.ts`).
  */
 import { join } from 'node:path'
+import type { EnvironmentSize } from '../disk/environment.ts'
 import { isBegun } from '../disk/lmdb-file.ts'
 import { failure } from '../model/errors.ts'
 import type { Clock, Log } from '../model/world.ts'
@@ -31,6 +32,8 @@ export interface LedgerOptions {
 export interface OpenLedger extends Ledger, AsyncDisposable {
   /** Resolves when the rows of ended stages are gone, or cannot be dropped at the moment. */
   swept(): Promise<void>
+  /** Facts for metrics; reads a few pages. */
+  sizes(): EnvironmentSize
 }
 
 /**
@@ -81,6 +84,7 @@ function ledgerIn(store: Store, { clock, log }: LedgerOptions): OpenLedger {
   return {
     ...ledger,
     swept: async () => await sweep.done(),
+    sizes: () => store.sizes(),
     [Symbol.asyncDispose]: async () => await (closing ??= close()),
   }
 }

@@ -6,7 +6,7 @@
  * close, an outcome, a sweep) claims nothing: it may take from the reserve of a full disk.
  */
 import { strict as assert } from 'node:assert'
-import { Environment, KEY_BYTES, type LmdbTable } from '../disk/environment.ts'
+import { Environment, type EnvironmentSize, KEY_BYTES, type LmdbTable } from '../disk/environment.ts'
 import type { DiskRoom } from '../disk/room.ts'
 import { costOf } from '../disk/row-cost.ts'
 import { LIMITS } from '../model/limits.ts'
@@ -25,7 +25,7 @@ export type Room = Pick<DiskRoom, 'claim' | 'explain'>
 export const FILE = 'ledger.lmdb'
 
 const NAMES = [
-  'marks', // 'head' -> number of the head, 'access' -> edition of the tokens
+  'marks', // 'head' -> number of the head, 'access' -> edition of the tokens, 'access-forgotten'
   'log', // number -> gid, newline, canonical bytes of the record
   'times', // created -> number
   'lineages', // id -> lineage
@@ -94,6 +94,10 @@ export class Store implements AsyncDisposable {
       apply(rows)
     }
     await this.#environment.transact(work, LIMITS.diskReserveBytes)
+  }
+
+  sizes(): EnvironmentSize {
+    return this.#environment.size()
   }
 
   /** Waits for what is under way; whoever comes later gets `draining`. */

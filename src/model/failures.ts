@@ -50,7 +50,9 @@ export interface FailureDetails {
   readonly 'origin-unreachable': Reason
   readonly 'origin-diverged': { generation: string; seen: string }
   readonly 'relay-loop': { via: string }
-  readonly 'access-unconfirmed': { age: number }
+  /** Seconds since the origin's last word on them; undefined when there was none since this node has started. */
+  readonly 'access-unconfirmed': { age?: number }
+  readonly 'node-id-taken': { id: string }
   readonly booting: Nothing
   readonly draining: Nothing
   readonly 'not-found': { what: string }
@@ -175,7 +177,13 @@ export const FAILURES: { readonly [Code in ErrorCode]: Failure<FailureDetails[Co
   },
   'access-unconfirmed': {
     title: 'Access rights are not confirmed',
-    detail: (d) => `this node's copy of the tokens is ${d.age} s old; try again as Retry-After says`,
+    detail: (d) =>
+      `the origin ${d.age === undefined ? 'has not confirmed' : `confirmed ${d.age} s ago`} this node's copy of the tokens${d.age === undefined ? ' yet' : ', and not since'}; try again as Retry-After says, or ask another node`,
+  },
+  'node-id-taken': {
+    title: 'Another node has this id',
+    detail: (d) =>
+      `another process follows the origin as ${d.id}, and was there first; end one of them, or start this one with another --node-id`,
   },
   booting: {
     title: 'This node is starting',

@@ -111,6 +111,10 @@ export const LIMITS = {
   leaseMs: 5_000,
   bootGraceMs: 10_000,
   nodeIdBytes: 64,
+  /** A replica waits so long for the next change of the tokens, and lets nobody in by a copy that is older than this. */
+  accessWaitMs: 15_000,
+  accessAgeMs: 60_000,
+  tokenIdBytes: 64,
 
   // Memory.
   answerCacheBytes: 67_108_864,

@@ -25,8 +25,8 @@ export interface AccessChange {
 }
 
 /**
- * What changed after an edition, as soon as something has; undefined when nothing did within `waitMs`. Without an
- * edition all tokens, at once. Fails with `origin-unreachable`, or with what was answered.
+ * What changed after an edition, as soon as something has; undefined when nothing did within `waitMs`. All
+ * tokens, at once, without an edition or with one that the origin does not know. Fails with `origin-unreachable`, or with what was answered.
  */
 export async function accessAfter(
   caller: Pick<Caller, 'call'>,

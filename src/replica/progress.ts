@@ -1,8 +1,10 @@
 /**
  * How far the copy of a generation has come: how much is known to be needed, and how much of that is here. What is
- * needed grows while the copy finds out what is missing.
+ * needed grows while the copy finds out what is missing. And how far a node is behind all that it has heard of.
  */
-import type { Gid } from '../model/generation.ts'
+import { type Gid, partsOf } from '../model/generation.ts'
+import type { Clock } from '../model/world.ts'
+import type { ProgressBody } from '../wire/replication.ts'
 
 export interface Tally {
   readonly needed: number
@@ -64,4 +66,47 @@ export class Progress {
       files: this.files.tally(),
     }
   }
+}
+
+/** Blobs and nodes together; what is needed grows while it is found out. */
+export function inAll({
+  gid,
+  nodes,
+  manifests,
+  files,
+}: ProgressReport): ProgressBody & { readonly total: number } {
+  const tallies = [nodes, manifests, files]
+  return {
+    gid,
+    done: tallies.reduce((sum, { done }) => sum + done, 0),
+    total: tallies.reduce((sum, { needed }) => sum + needed, 0),
+  }
+}
+
+/** The time since a node has first heard of a generation that it does not show yet. */
+export class Lag {
+  readonly #clock: Pick<Clock, 'monotonic'>
+  #sinceMs: number | undefined
+
+  constructor(clock: Pick<Clock, 'monotonic'>) {
+    this.#clock = clock
+  }
+
+  /** Told whenever the head, or what is known, may be another one. */
+  note(head: Gid | undefined, known: Gid | undefined): void {
+    if (known === undefined || head === known) this.#sinceMs = undefined
+    else this.#sinceMs ??= this.#clock.monotonic()
+  }
+
+  /** 0 for a node that shows all that it knows of. */
+  seconds(): number {
+    return this.#sinceMs === undefined ? 0 : (this.#clock.monotonic() - this.#sinceMs) / 1000
+  }
+}
+
+/** Generations from the head to what is known, by their numbers; all of them where there is no head. */
+export function generationsBehind(head: Gid | undefined, known: Gid | undefined): number {
+  if (known === undefined) return 0
+  const held = head === undefined ? -1 : partsOf(head).number
+  return Math.max(0, partsOf(known).number - held)
 }

@@ -64,6 +64,8 @@ const BOUNDS: RelayBounds = {
   readIdleMs: LIMITS.upstreamSilenceMs,
   writeIdleMs: LIMITS.requestTimeoutMs,
 }
+/** Who asked, so that an origin which trusts this node counts clients and not nodes. */
+const FORWARDED = 'x-forwarded-for'
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD'])
 const REPR_DIGEST = /sha-256=:([A-Za-z0-9+/=]{44}):/
 
@@ -141,7 +143,12 @@ export class OriginRelay {
       hostname: url.hostname,
       port: url.port,
       path: request.url,
-      headers: { ...headersOf(request), host: url.host, [HEADERS.via]: id },
+      headers: {
+        ...headersOf(request),
+        [FORWARDED]: forwardedFor(request),
+        host: url.host,
+        [HEADERS.via]: id,
+      },
       timeout: isRead(request) ? readIdleMs : writeIdleMs,
     }
     const outgoing = url.protocol === 'https:' ? secureRequest(options) : plainRequest(options)
@@ -234,6 +241,13 @@ function isPassedOn(name: string, ofConnection: ReadonlySet<string>): boolean {
 
 function digestIn(header: string | string[] | undefined): string | undefined {
   return REPR_DIGEST.exec(String(header ?? ''))?.[1]
+}
+
+/** Whom others have named, and behind them whoever has asked this node. */
+function forwardedFor({ headers, socket }: IncomingMessage): string {
+  return [headers[FORWARDED], socket.remoteAddress]
+    .filter((one) => one !== undefined && one !== '')
+    .join(', ')
 }
 
 function headersOf(request: IncomingMessage): Record<string, string | string[]> {

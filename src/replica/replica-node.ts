@@ -14,23 +14,36 @@ import { type Gid, partsOf } from '../model/generation.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock, Log } from '../model/world.ts'
 import { encodeNodeLabel, type NodeCondition } from '../wire/node-label.ts'
-import type { HeartbeatRequest, NodeBody, NodesBody, ProgressBody } from '../wire/replication.ts'
+import type { HeartbeatRequest, NodeBody, NodesBody } from '../wire/replication.ts'
 import type { Follower } from './follow.ts'
-import type { ProgressReport } from './progress.ts'
+import { generationsBehind, inAll, Lag } from './progress.ts'
 import type { Sleep } from './sleep.ts'
 
 export interface ReplicaNodeParts {
   readonly id: string
+  /** What this process is called by chance, to be told from another one of the same id. */
+  readonly instance: string
   readonly head: Pick<Head, 'now' | 'isThere'>
   readonly follower: Pick<Follower, 'state'>
   /** Tells the origin how this node is, and hears of the others. */
   readonly heartbeat: (report: HeartbeatRequest, signal: AbortSignal) => Promise<NodesBody>
   readonly clock: Pick<Clock, 'monotonic'>
   readonly sleep: Sleep
-  readonly log: Pick<Log, 'warn' | 'info'>
+  readonly log: Pick<Log, 'error' | 'warn' | 'info'>
   readonly isDraining: () => boolean
   readonly whenCut: NodeState['whenCut']
   readonly publicUrl?: string
+}
+
+/** How a node stands to its origin, for metrics. */
+export interface ReplicaStanding {
+  readonly condition: NodeCondition
+  readonly known: Gid | undefined
+  readonly lagGenerations: number
+  readonly lagSeconds: number
+  /** Since the last word of the origin was asked for; since the start, before the first. */
+  readonly originSeconds: number
+  readonly isIdTaken: boolean
 }
 
 export class ReplicaNode implements Node {
@@ -46,10 +59,14 @@ export class ReplicaNode implements Node {
   /** How long this node lives: what many wait for does not end because one of them goes. */
   #life: AbortSignal = new AbortController().signal
   #seen: NodeCondition = 'boot'
+  readonly #lag: Lag
+  /** Whether the origin refuses this process because another one has its id. */
+  #isIdTaken = false
 
   constructor(parts: ReplicaNodeParts) {
     this.#parts = parts
     this.#startedMs = parts.clock.monotonic()
+    this.#lag = new Lag(parts.clock)
   }
 
   state(): NodeState {
@@ -82,7 +99,20 @@ export class ReplicaNode implements Node {
 
   /** The head, or what is known, may be another one. */
   wake(): void {
+    this.#noteLag()
     this.#waiting.wake()
+  }
+
+  standing(): ReplicaStanding {
+    const [head, known] = this.#noteLag()
+    return {
+      condition: this.#condition(),
+      known,
+      lagGenerations: generationsBehind(head, known),
+      lagSeconds: this.#lag.seconds(),
+      originSeconds: this.#ageSeconds(),
+      isIdTaken: this.#isIdTaken,
+    }
   }
 
   /** Lets everybody go who waits: the node is closing. */
@@ -102,12 +132,12 @@ export class ReplicaNode implements Node {
 
   /** The value of `Depot-Node`. */
   label(): string {
-    const age = this.#ageMs()
     return encodeNodeLabel({
       id: this.#parts.id,
       role: 'replica',
       state: this.#condition(),
-      ageSeconds: (age ?? this.#parts.clock.monotonic() - this.#startedMs) / 1000,
+      ageSeconds: this.#ageSeconds(),
+      ...(this.#isIdTaken ? { why: 'node-id-taken' } : {}),
     })
   }
 
@@ -123,7 +153,7 @@ export class ReplicaNode implements Node {
         isReached = true
       } catch (error) {
         if (signal.aborted) return
-        if (isReached) log.warn({ err: error }, 'the origin does not answer')
+        if (isReached && !this.#isIdTaken) log.warn({ err: error }, 'the origin does not answer')
         isReached = false
       }
       this.#tellOfState()
@@ -159,7 +189,11 @@ export class ReplicaNode implements Node {
     const { clock, heartbeat } = this.#parts
     const asked = clock.monotonic()
     const timed = AbortSignal.any([this.#life, AbortSignal.timeout(LIMITS.leaseMs)])
-    const { head, nodes } = await heartbeat(this.#report(), timed)
+    const { head, nodes } = await heartbeat(this.#report(), timed).catch((error: unknown) => {
+      this.#noteRefusal(error)
+      throw error
+    })
+    this.#isIdTaken = false
     this.#confirmedMs = asked
     this.#peers = nodes
     const isNew = this.#announced !== head
@@ -168,16 +202,29 @@ export class ReplicaNode implements Node {
     this.#tellOfState()
   }
 
+  /** Told once, with what is to be done; it is asked again all the same, for the other one may end. */
+  #noteRefusal(error: unknown): void {
+    if (!isFailure(error, 'node-id-taken') || this.#isIdTaken) return
+    this.#isIdTaken = true
+    this.#parts.log.error(
+      { err: error },
+      'another node has the id of this one: start it with another --node-id',
+    )
+  }
+
   #report(): HeartbeatRequest {
-    const { follower, head, publicUrl } = this.#parts
+    const { follower, head, publicUrl, instance } = this.#parts
     const { known, progress } = follower.state()
+    this.#noteLag()
     return {
+      instance,
+      lagSeconds: this.#lag.seconds(),
       role: 'replica',
       state: this.#condition(),
       head: head.isThere() ? head.now().gid : null,
       known: known ?? null,
       ...(publicUrl === undefined ? {} : { publicUrl }),
-      ...(progress === undefined ? {} : { progress: progressOf(progress) }),
+      ...(progress === undefined ? {} : { progress: inAll(progress) }),
     }
   }
 
@@ -204,6 +251,17 @@ export class ReplicaNode implements Node {
     return this.#confirmedMs === undefined ? undefined : this.#parts.clock.monotonic() - this.#confirmedMs
   }
 
+  #ageSeconds(): number {
+    return (this.#ageMs() ?? this.#parts.clock.monotonic() - this.#startedMs) / 1000
+  }
+
+  #noteLag(): readonly [head: Gid | undefined, known: Gid | undefined] {
+    const head = this.#parts.head.isThere() ? this.#parts.head.now().gid : undefined
+    const known = head === undefined ? (this.#announced ?? this.#parts.follower.state().known) : this.known()
+    this.#lag.note(head, known)
+    return [head, known]
+  }
+
   #tellOfState(): void {
     const condition = this.#condition()
     if (condition === this.#seen) return
@@ -225,15 +283,5 @@ async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promi
     await Promise.race([promise, aborted])
   } finally {
     signal.removeEventListener('abort', abort)
-  }
-}
-
-/** Blobs and nodes together; what is needed grows while it is found out. */
-function progressOf({ gid, nodes, manifests, files }: ProgressReport): ProgressBody {
-  const tallies = [nodes, manifests, files]
-  return {
-    gid,
-    done: tallies.reduce((sum, { done }) => sum + done, 0),
-    total: tallies.reduce((sum, { needed }) => sum + needed, 0),
   }
 }

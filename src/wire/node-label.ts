@@ -6,7 +6,8 @@ import { LIMITS } from '../model/limits.ts'
 import { clip } from '../model/name.ts'
 
 export type NodeRole = 'origin' | 'replica' | 'edge'
-export type NodeCondition = 'boot' | 'fresh' | 'fenced' | 'lag' | 'cut' | 'diverged' | 'drain'
+export const NODE_CONDITIONS = ['boot', 'fresh', 'fenced', 'lag', 'cut', 'diverged', 'drain'] as const
+export type NodeCondition = (typeof NODE_CONDITIONS)[number]
 
 /** For people who look for what is wrong; nothing is decided by it. */
 export interface NodeLabel {
@@ -15,6 +16,8 @@ export interface NodeLabel {
   readonly state: NodeCondition
   /** Since the origin has confirmed the head. */
   readonly ageSeconds: number
+  /** A code of `model/failures.ts`: what keeps the origin from confirming it. */
+  readonly why?: string
 }
 
 const NODE_ID = /^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$/
@@ -28,6 +31,7 @@ export function parseNodeId(text: string): string {
 }
 
 /** `r2;role=replica;state=fresh;age=0.4` */
-export function encodeNodeLabel({ id, role, state, ageSeconds }: NodeLabel): string {
-  return `${id};role=${role};state=${state};age=${Math.round(ageSeconds * 10) / 10}`
+export function encodeNodeLabel({ id, role, state, ageSeconds, why }: NodeLabel): string {
+  const reason = why === undefined ? '' : `;why=${why}`
+  return `${id};role=${role};state=${state};age=${Math.round(ageSeconds * 10) / 10}${reason}`
 }

@@ -7,7 +7,7 @@ import Value from 'typebox/value'
 import type { Digest } from '../model/digest.ts'
 import { type Generation, type Gid, gidOf, type Lineage } from '../model/generation.ts'
 import { LIMITS } from '../model/limits.ts'
-import type { NodeCondition, NodeRole } from './node-label.ts'
+import { NODE_CONDITIONS, type NodeCondition, type NodeRole } from './node-label.ts'
 import { DigestText, GenerationBody, GidText, InstantText } from './schemas.ts'
 
 export interface ObjectsRequest {
@@ -48,14 +48,18 @@ export interface HeartbeatRequest {
   readonly state: NodeCondition
   readonly head: Gid | null
   readonly known: Gid | null
+  /** What this process is called by chance: two nodes of one id are told apart by it. */
+  readonly instance?: string
   readonly publicUrl?: string
   readonly lagSeconds?: number
   readonly progress?: ProgressBody
 }
 
-export interface NodeBody extends HeartbeatRequest {
+export interface NodeBody extends Omit<HeartbeatRequest, 'instance'> {
   readonly id: string
   readonly seenMsAgo: number
+  /** Another process was refused under the same id, a moment ago. */
+  readonly isContested?: boolean
 }
 
 /** The answer to a heartbeat, and to who asks for the nodes. */
@@ -67,10 +71,9 @@ export interface NodesBody {
 
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 const GidOrNull = Type.Union([GidText, Type.Null()])
-const State = ['boot', 'fresh', 'fenced', 'lag', 'cut', 'diverged', 'drain']
 const HEARTBEAT = {
   role: Type.Union([Type.Literal('replica'), Type.Literal('edge')]),
-  state: Type.Union(State.map((state) => Type.Literal(state))),
+  state: Type.Union(NODE_CONDITIONS.map((state) => Type.Literal(state))),
   head: GidOrNull,
   known: GidOrNull,
   publicUrl: Type.Optional(Type.String({ maxLength: LIMITS.urlBytes })),
@@ -114,12 +117,21 @@ export const AccessToken: TUnsafe<AccessToken> = Type.Unsafe(
   }),
 )
 
-export const HeartbeatRequest: TUnsafe<HeartbeatRequest> = Type.Unsafe(Type.Object(HEARTBEAT))
+export const HeartbeatRequest: TUnsafe<HeartbeatRequest> = Type.Unsafe(
+  Type.Object({ ...HEARTBEAT, instance: Type.Optional(Type.String({ maxLength: LIMITS.nodeIdBytes })) }),
+)
 
 export const NodesBody: TUnsafe<NodesBody> = Type.Unsafe(
   Type.Object({
     head: GidText,
-    nodes: Type.Array(Type.Object({ id: Type.String(), ...HEARTBEAT, seenMsAgo: Count })),
+    nodes: Type.Array(
+      Type.Object({
+        id: Type.String(),
+        ...HEARTBEAT,
+        seenMsAgo: Count,
+        isContested: Type.Optional(Type.Boolean()),
+      }),
+    ),
   }),
 )
 

@@ -7,8 +7,8 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { HEAD, problem, recordedDepot, usualAnswers } from './recorded-depot.ts'
-import { linesOf, run } from './run.ts'
+import { BASE, HEAD, problem, recordedDepot, usualAnswers } from './recorded-depot.ts'
+import { linesOf, type Ran, run } from './run.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const TOKEN = { DEPOT_TOKEN: 'secret-token' }
@@ -66,6 +66,73 @@ describe('depot scrub', () => {
     })
     const asJson = await run(['scrub', '--json', '--depot', depot.url], { environment: TOKEN })
     expect(linesOf(asJson.stdout)).toEqual(lines)
+  })
+})
+
+describe('depot replica status', () => {
+  const { gid } = HEAD
+  const well = { id: 'r1', role: 'replica', state: 'fresh', head: gid, known: gid, seenMsAgo: 412 }
+
+  async function status(nodes: readonly object[], ...flags: readonly string[]): Promise<Ran> {
+    await using depot = await recordedDepot({ 'GET /v1/nodes': { body: { head: gid, nodes } } })
+    return await run(['replica', 'status', ...flags, '--depot', depot.url], { environment: TOKEN })
+  }
+
+  it('shows every node in a table, and one who is not well in the exit code', async () => {
+    const behind = {
+      ...well,
+      id: 'r2-in-another-city',
+      state: 'lag',
+      head: BASE.gid,
+      lagSeconds: 12.4,
+      progress: { gid, done: 120, total: 400 },
+      publicUrl: 'https://r2.example.org',
+    }
+    const silent = { ...well, id: 'r3', state: 'fresh', seenMsAgo: 180_000, isContested: true }
+    const empty = { ...well, id: 'r4', state: 'boot', head: null, known: null, progress: { gid, done: 3 } }
+    const ran = await status([well, behind, silent, empty])
+    expect(ran.exit).toBe(10)
+    expect(ran.stdout.trimEnd().split('\n')).toEqual([
+      `head ${gid}, 4 nodes`,
+      'NODE                ROLE     STATE                          GENERATION  BEHIND   HEARD      COPYING      URL',
+      'r1                  replica  fresh                          g42         0        0.4 s ago  -            -',
+      'r2-in-another-city  replica  lag                            g41         1, 12 s  0.4 s ago  g42 120/400  https://r2.example.org',
+      'r3                  replica  fresh, silent, id taken twice  g42         0        3 min ago  -            -',
+      'r4                  replica  boot                           -           -        0.4 s ago  g42 3/?      -',
+    ])
+  })
+
+  it('exits with 0 when all are well, or there is none', async () => {
+    expect(await status([well])).toMatchObject({ exit: 0, stderr: '' })
+    expect(await status([])).toEqual({ exit: 0, stdout: `head ${gid}, 0 nodes\n`, stderr: '' })
+    // Its head of a second ago: it is fresh, and has not told yet.
+    expect(await status([{ ...well, head: BASE.gid, known: BASE.gid }])).toMatchObject({ exit: 0 })
+  })
+
+  it.each([
+    ['is silent for a lease', { seenMsAgo: 5_000 }],
+    ['is draining', { state: 'drain' }],
+    ['shares its id', { isContested: true }],
+  ])('exits with 10 when one %s', async (_, more) => {
+    expect(await status([well, { ...well, id: 'r2', ...more }])).toMatchObject({ exit: 10 })
+  })
+
+  it('tells programs all that is known, and what follows from it', async () => {
+    const foreign = { ...well, id: 'r2', head: 'g7.aaaaaaaaaaaa.0123456789abcdef' }
+    const ran = await status([well, foreign], '--json')
+    expect(linesOf(ran.stdout)).toEqual([
+      {
+        head: gid,
+        nodes: [
+          { ...well, behind: 0, isSilent: false },
+          { ...foreign, behind: null, isSilent: false },
+        ],
+      },
+    ])
+  })
+
+  it('needs a token', async () => {
+    expect(await run(['replica', 'status', '--depot', 'http://203.0.113.1:1'])).toMatchObject({ exit: 1 })
   })
 })
 

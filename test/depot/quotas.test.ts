@@ -256,6 +256,7 @@ describe('a quota', () => {
           byHash: (hash: Digest) => tokens.byHash(hash),
           edition: () => tokens.edition(),
           since: (edition: string | undefined) => tokens.since(edition),
+          adopt: async (change: Parameters<typeof tokens.adopt>[0]) => await tokens.adopt(change),
           revoke: async (id: string, atMs: number) => await tokens.revoke(id, atMs),
           use,
         }

@@ -7,7 +7,7 @@ import { pino } from 'pino'
 import type { Depot } from '../../src/depot/depot.ts'
 import { originNode } from '../../src/depot/node.ts'
 import { Metrics } from '../../src/http/metrics.ts'
-import { buildServer, type FaceParts } from '../../src/http/server.ts'
+import { buildServer, type FaceOptions, type FaceParts } from '../../src/http/server.ts'
 import type { Engine } from '../depot/an-engine.ts'
 import { realRandom } from '../support/real-world.ts'
 
@@ -22,11 +22,12 @@ const NO_RATE = { perSecond: 0, burst: 1 }
 /** What a node is among others. */
 export type FacePlace = Pick<FaceParts, 'standing' | 'relay' | 'elsewhere' | 'isDraining' | 'node'>
 
-/** `parts` stand in the place of those of the engine, and `place` in that of an origin. */
+/** `parts` stand in the place of those of the engine, `place` in that of an origin, `options` in that of the usual ones. */
 export async function faceOver(
   at: Engine,
   parts: Partial<Depot> = {},
   place: Partial<FacePlace> = {},
+  options: Partial<FaceOptions> = {},
 ): Promise<TestFace> {
   const server = await buildServer({
     depot: { ...at.depot, ...parts },
@@ -54,6 +55,7 @@ export async function faceOver(
       trustProxy: false,
       version: '0.0.0',
       publicUrl: undefined,
+      ...options,
     },
   })
   await server.listen({ port: 0, host: '127.0.0.1' })

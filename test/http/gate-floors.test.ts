@@ -63,7 +63,7 @@ describe('a floor', () => {
   it('of `head` is confirmed, and then served', async () => {
     const headers = { 'depot-min-generation': 'head' }
     expect((await here.ask('/v1/head', { headers })).status).toBe(200)
-    expect(here.node.confirms).toBe(1)
+    expect([here.node.confirms, await metric(here, 'depot_requests_confirmed_total')]).toEqual([1, 1])
     here.node.onConfirm = async () => {
       here.node.mode = 'lag'
       await Promise.resolve()

@@ -131,6 +131,26 @@ describe('the metrics', () => {
     expect(shown()).toEqual([['depot_open_stages', 1.5e-7]])
   })
 
+  it('show a number for each word of a label', () => {
+    const metrics = new Metrics()
+    const values = new Map([
+      ['fresh', 2],
+      ['lag', 1],
+    ])
+    metrics.gauge({ name: 'depot_nodes', help: 'x', read: () => ({ label: 'state', values }) })
+    expect(read(metrics.text()).samples).toEqual([
+      { name: 'depot_nodes', labels: { state: 'fresh' }, value: 2 },
+      { name: 'depot_nodes', labels: { state: 'lag' }, value: 1 },
+    ])
+  })
+
+  it('count methods that no route has together, whatever a client makes up', () => {
+    const metrics = new Metrics()
+    for (const method of ['PROPFIND', 'MKCOL', 'x"} 1']) metrics.count(method, 'none', 405, 0.1)
+    const counts = read(metrics.text()).samples.filter(({ name }) => name === `${DURATION}_count`)
+    expect(counts.map(({ labels, value }) => [labels['method'], value])).toEqual([['other', 3]])
+  })
+
   it.each([
     [Number.NaN, 'NaN'],
     [1e21, '1e+21'],

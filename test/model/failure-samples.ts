@@ -23,6 +23,7 @@ export const SAMPLES: { readonly [Code in ErrorCode]: FailureDetails[Code] } = {
   'origin-diverged': { generation: GID, seen: OTHER },
   'relay-loop': { via: 'r1, r2' },
   'access-unconfirmed': { age: 61 },
+  'node-id-taken': { id: 'r1' },
   booting: {},
   draining: {},
   'not-found': { what: 'channel stable' },

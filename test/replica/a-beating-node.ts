@@ -32,10 +32,13 @@ export class BeatingNode {
   followed: Gid | undefined
   isDiverged = false
   isDraining = false
+  /** Lines that the node has logged as errors. */
+  errors = 0
 
   constructor(more: Partial<ReplicaNodeParts> = {}) {
     this.node = new ReplicaNode({
       id: 'r1',
+      instance: 'i1',
       head: {
         isThere: () => this.head !== undefined,
         now: () => ({ gid: this.head }) as Generation,
@@ -52,7 +55,7 @@ export class BeatingNode {
         })
         await promise
       },
-      log: { warn: () => undefined, info: () => undefined },
+      log: { error: () => void (this.errors += 1), warn: () => undefined, info: () => undefined },
       isDraining: () => this.isDraining,
       whenCut: 'refuse',
       ...more,

@@ -66,6 +66,18 @@ describe('a request that is relayed', () => {
     expect(headers.connection).not.toContain('X-Mine')
   })
 
+  it('says who has asked, behind whom others have named', async () => {
+    const seen: Seen[] = []
+    await using at = await relaying(telling(seen))
+    await exchange(at.url, '/x', { headers: { 'x-forwarded-for': '203.0.113.7, 10.0.0.1' } })
+    await exchange(at.url, '/x', { method: 'POST' })
+    const named = seen.map(({ headers }) => headers['x-forwarded-for'])
+    expect(named).toEqual([
+      expect.stringMatching(/^203\.0\.113\.7, 10\.0\.0\.1, (?:::ffff:)?127\.0\.0\.1$/),
+      expect.stringMatching(/^(?:::ffff:)?127\.0\.0\.1$/),
+    ])
+  })
+
   it.each(['DELETE', 'POST'])('passes with a body that comes in chunks: %s', async (method) => {
     const seen: Seen[] = []
     await using at = await relaying(telling(seen))

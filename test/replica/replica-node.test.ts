@@ -2,7 +2,7 @@
  * What a replica knows of itself (PROTOCOL §4): by heartbeats that a test answers, and a clock that it moves.
  */
 import { beforeEach, describe, expect, it } from 'vitest'
-import { isFailure } from '../../src/model/errors.ts'
+import { failure, isFailure } from '../../src/model/errors.ts'
 import { LIMITS } from '../../src/model/limits.ts'
 import type { FollowerState } from '../../src/replica/follow.ts'
 import type { ReplicaNodeParts } from '../../src/replica/replica-node.ts'
@@ -100,7 +100,14 @@ describe('the state of a replica', () => {
     void at.node.confirm(NEVER)
     const beat = await at.next()
     beat.answer(gid(4))
-    expect(beat.report).toEqual({ role: 'replica', state: 'boot', head: null, known: gid(4) })
+    expect(beat.report).toEqual({
+      instance: 'i1',
+      lagSeconds: 0,
+      role: 'replica',
+      state: 'boot',
+      head: null,
+      known: gid(4),
+    })
   })
 })
 
@@ -270,5 +277,75 @@ describe('peers()', () => {
     ]
     await at.confirmed(gid(2), nodes)
     expect(at.node.peers()).toEqual(['http://r2', 'http://r6'])
+  })
+})
+
+describe('how far a replica is behind', () => {
+  it('is counted from the first generation that it does not show yet, until it shows all it knows', async () => {
+    await at.confirmed(gid(1))
+    expect(at.node.standing()).toMatchObject({ lagGenerations: 0, lagSeconds: 0, known: gid(1) })
+    await at.confirmed(gid(2))
+    at.clock.advance(1_500)
+    expect(at.node.standing()).toMatchObject({ lagGenerations: 1, lagSeconds: 1.5, known: gid(2) })
+    at.followed = gid(4)
+    at.node.wake()
+    at.clock.advance(500)
+    at.head = gid(2)
+    at.node.wake()
+    expect(at.node.standing()).toMatchObject({ condition: 'lag', lagGenerations: 2, lagSeconds: 2 })
+    at.head = gid(4)
+    at.node.wake()
+    expect(at.node.standing()).toMatchObject({ lagGenerations: 0, lagSeconds: 0 })
+    at.followed = gid(5)
+    at.node.wake()
+    at.clock.advance(250)
+    expect(at.node.standing().lagSeconds).toBe(0.25)
+  })
+
+  it('is all of it without a head', async () => {
+    at.head = undefined
+    const confirming = at.node.confirm(NEVER)
+    const beat = await at.next()
+    expect(beat.report).toMatchObject({ head: null, known: null, lagSeconds: 0, instance: 'i1' })
+    beat.answer(gid(6))
+    await confirming
+    at.clock.advance(3_000)
+    expect(at.node.standing()).toMatchObject({ condition: 'boot', lagGenerations: 7, lagSeconds: 3 })
+  })
+
+  it('is told with every heartbeat', async () => {
+    await at.confirmed(gid(3))
+    at.clock.advance(2_000)
+    const confirming = at.node.confirm(NEVER)
+    const beat = await at.next()
+    expect(beat.report).toMatchObject({ head: gid(1), lagSeconds: 2 })
+    beat.answer(gid(3))
+    await confirming
+  })
+
+  it('and since when the origin has given no word', async () => {
+    at.clock.advance(700)
+    expect(at.node.standing().originSeconds).toBe(0.7)
+    await at.confirmed(gid(1))
+    at.clock.advance(300)
+    expect(at.node.standing().originSeconds).toBe(0.3)
+  })
+})
+
+describe('a replica whose id another one has', () => {
+  it('says so once in its log, and in every answer, and is cut off in the end', async () => {
+    await at.confirmed(gid(1))
+    for (let round = 0; round < 3; round += 1) {
+      const confirming = at.node.confirm(NEVER)
+      ;(await at.next()).fail(failure('node-id-taken', { id: 'r1' }))
+      await expect(confirming).rejects.toMatchObject({ code: 'origin-unreachable' })
+    }
+    expect(at.errors).toBe(1)
+    expect([at.mode, at.node.standing().isIdTaken]).toEqual(['fresh', true])
+    at.clock.advance(LIMITS.leaseMs)
+    expect(at.mode).toBe('cut')
+    expect(at.node.label()).toBe('r1;role=replica;state=cut;age=5;why=node-id-taken')
+    await at.confirmed(gid(1))
+    expect(at.node.label()).toBe('r1;role=replica;state=fresh;age=0')
   })
 })

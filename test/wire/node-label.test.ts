@@ -11,6 +11,9 @@ describe('a node', () => {
     expect(encodeNodeLabel({ id: 'o', role: 'origin', state: 'drain', ageSeconds: 0 })).toBe(
       'o;role=origin;state=drain;age=0',
     )
+    expect(
+      encodeNodeLabel({ id: 'r2', role: 'replica', state: 'cut', ageSeconds: 6, why: 'node-id-taken' }),
+    ).toBe('r2;role=replica;state=cut;age=6;why=node-id-taken')
   })
 
   it.each(['r', 'r2', '0', 'node-1.example_2', 'r'.repeat(64)])('may be called %s', (id) => {

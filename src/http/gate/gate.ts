@@ -47,7 +47,7 @@ export interface GateBounds {
 }
 
 /** What became of requests that were not served at once. */
-export const OUTCOMES = ['held', 'relayed', 'redirected', 'refused'] as const
+export const OUTCOMES = ['held', 'confirmed', 'relayed', 'redirected', 'refused'] as const
 export type Outcome = (typeof OUTCOMES)[number]
 
 /** What a request asks, and the digest, gid or head that a refusal names. It may have to be looked up. */
@@ -58,7 +58,7 @@ const BOUNDS: GateBounds = { holds: LIMITS.holds, confirmMs: LIMITS.heartbeatMs 
 export class Gate {
   readonly #parts: GateParts
   readonly #bounds: GateBounds
-  readonly #counts: Record<Outcome, number> = { held: 0, relayed: 0, redirected: 0, refused: 0 }
+  readonly #counts: Record<Outcome, number> = { held: 0, confirmed: 0, relayed: 0, redirected: 0, refused: 0 }
   #holds = 0
 
   constructor(parts: GateParts) {
@@ -152,6 +152,7 @@ export class Gate {
   async #confirm(passage: Passage): Promise<void> {
     const ms = Math.ceil(Math.max(passage.left(), this.#bounds.confirmMs))
     await this.#parts.node.confirm(AbortSignal.any([passage.gone, AbortSignal.timeout(ms)]))
+    this.#counts.confirmed += 1
   }
 
   async #hold(passage: Passage, { request, reply }: Exchange): Promise<void> {

@@ -27,7 +27,8 @@ export function heartbeatRoute(server: FastifyInstance, parts: Parts): void {
       },
     },
     async (request, reply) => {
-      parts.roster.hear(parseNodeId(request.params.id), reportOf(request.body))
+      const { id } = request.params
+      parts.roster.hear(parseNodeId(id), reportOf(request.body), request.body.instance)
       return reply.header('cache-control', 'private, no-store').send(nodesBody(parts))
     },
   )
