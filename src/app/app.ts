@@ -4,9 +4,10 @@
 import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
-import { type Depot, openDepot } from '../depot/depot.ts'
+import { openDepot } from '../depot/depot.ts'
 import { formatOf } from '../format/format.ts'
 import { gidOfHead } from '../http/answer.ts'
+import { IdleSockets } from '../http/bounds/idle-sockets.ts'
 import { Metrics } from '../http/metrics.ts'
 import { buildServer, type Face, type FaceOptions } from '../http/server.ts'
 import { openExaminer } from '../job/examine-in-worker.ts'
@@ -19,24 +20,24 @@ import { scrub } from '../pool/scrub.ts'
 import { ensureAdminToken, hasAdminToken } from './admin-token.ts'
 import { Chores } from './chores.ts'
 import type { Config } from './config.ts'
+import { Drain } from './drain.ts'
 import { watchProcess } from './gauges.ts'
 import { Opened } from './opened.ts'
 import { originPlace, replicaPlace } from './place.ts'
 import { realClock, realRandom } from './world.ts'
+
+type Signal = 'SIGTERM' | 'SIGINT'
 
 export interface RunningDepot {
   readonly url: string
   /** Resolves when the depot has closed, whoever asked for it. */
   readonly closed: Promise<void>
   /** SIGTERM drains first, SIGINT does not wait for balancers. */
-  close(signal?: 'SIGTERM' | 'SIGINT'): Promise<void>
+  close(signal?: Signal): Promise<void>
 }
 
 const MIB = 1_048_576
 const MINUTE_MS = 60_000
-/** What is under way after this long is cut off. */
-const CLOSE_MS = 30_000
-const IDLE_CHECK_MS = 50
 
 /** Fails with `data-locked`, `data-newer`, `data-unusable` or `address-unusable`, and leaves nothing open then. */
 export async function startDepot(config: Config): Promise<RunningDepot> {
@@ -76,6 +77,7 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
   const parts = { depot, store, examine, clock, random, log, metrics, isDraining: () => draining.now }
   const place = isReplica ? replicaPlace(config, parts) : originPlace(config, parts)
   opened.use(place)
+  const sockets = new IdleSockets()
   const server = await buildServer({
     depot,
     scrub: (signal) =>
@@ -86,32 +88,27 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
     options: await faceOptionsOf(config),
     metrics,
     isDraining: () => draining.now,
+    sockets,
     ...place.face,
   })
-  opened.defer(async () => await closeServer(server, depot))
+  const drain = new Drain({ server, sockets, depot, release: place.release, clock, log })
+  opened.defer(async () => await drain.close())
   const url = await listen(server, config)
   place.start()
   const gid = gidOfHead(depot.head)
   log.info({ url, data: config.data, role: config.role, gid }, 'listening')
-  return running(url, opened, {
-    config,
-    drain: () => {
-      draining.now = true
-    },
+  return running(url, opened, async (signal) => {
+    draining.now = true
+    if (signal === 'SIGTERM') await drain.goOn(config.drainSeconds * 1000)
   })
 }
 
-function running(
-  url: string,
-  opened: Opened,
-  { config, drain }: { readonly config: Config; readonly drain: () => void },
-): RunningDepot {
+function running(url: string, opened: Opened, drained: (signal: Signal) => Promise<void>): RunningDepot {
   const { promise: closed, resolve, reject } = Promise.withResolvers<void>()
   closed.catch(() => undefined)
   let closing: Promise<void> | undefined
-  async function shut(signal: 'SIGTERM' | 'SIGINT'): Promise<void> {
-    drain()
-    if (signal === 'SIGTERM') await new Promise((done) => setTimeout(done, config.drainSeconds * 1000))
+  async function shut(signal: Signal): Promise<void> {
+    await drained(signal)
     await opened[Symbol.asyncDispose]()
   }
   return {
@@ -122,22 +119,6 @@ function running(
       await closing
     },
   }
-}
-
-/** Lets those go who wait, then ends when every answer is out; what takes too long is cut off. */
-async function closeServer(server: Face, depot: Depot): Promise<void> {
-  depot.head.release()
-  depot.access.release()
-  const timer = setTimeout(() => {
-    server.server.closeAllConnections()
-  }, CLOSE_MS).unref()
-  // A connection whose last request came before the draining began is kept alive, and idle when it is answered.
-  const idle = setInterval(() => {
-    server.server.closeIdleConnections()
-  }, IDLE_CHECK_MS).unref()
-  await server.close()
-  clearInterval(idle)
-  clearTimeout(timer)
 }
 
 async function listen(server: Face, { listen: address }: Config): Promise<string> {

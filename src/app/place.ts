@@ -15,7 +15,7 @@ import type { DiskStore } from '../pool/open-disk.ts'
 import { Follower, type FollowerEvents } from '../replica/follow.ts'
 import { type AccessEvents, AccessFollower } from '../replica/follow-access.ts'
 import { HttpUpstream } from '../replica/http-upstream.ts'
-import { accessAfter, sendHeartbeat } from '../replica/origin-calls.ts'
+import { accessAfter, sendHeartbeat, sendLeave } from '../replica/origin-calls.ts'
 import { OriginRelay } from '../replica/relay.ts'
 import { ReplicaNode } from '../replica/replica-node.ts'
 import { sleep } from '../replica/sleep.ts'
@@ -46,6 +46,8 @@ export interface Place extends AsyncDisposable {
   }
   /** Begins to follow, when the node can be reached. */
   start(): void
+  /** Lets those go who wait for a generation: the node is going. */
+  readonly release: () => void
 }
 
 /** After this long an answer to a write goes out, whether what was written is here or not. */
@@ -67,6 +69,7 @@ export function originPlace(config: Config, { depot, metrics, isDraining }: Plac
       elsewhere: () => undefined,
     },
     start: () => undefined,
+    release: () => undefined,
     [Symbol.asyncDispose]: async () => undefined,
   }
 }
@@ -75,6 +78,7 @@ export function replicaPlace(config: Config, parts: PlaceParts): Place {
   const { depot, store, examine, clock, random, log, metrics, isDraining } = parts
   const counts: FollowCounts = { shown: 0, failed: 0 }
   const id = config.nodeId ?? idOf(config)
+  const instance = Buffer.from(random.bytes(INSTANCE_BYTES)).toString('hex')
   const caller = callerOf(config, parts)
   const follower = new Follower({
     ...store,
@@ -91,7 +95,7 @@ export function replicaPlace(config: Config, parts: PlaceParts): Place {
   })
   const node = new ReplicaNode({
     id,
-    instance: Buffer.from(random.bytes(INSTANCE_BYTES)).toString('hex'),
+    instance,
     head: depot.head,
     follower,
     heartbeat: async (report, signal) => await sendHeartbeat(caller, id, report, signal),
@@ -122,11 +126,25 @@ export function replicaPlace(config: Config, parts: PlaceParts): Place {
       const following = [follower, node, access]
       running = Promise.all(following.map(async (one) => await one.run(ending.signal)))
     },
+    release: () => {
+      node.release()
+    },
     [Symbol.asyncDispose]: async () => {
       ending.abort()
-      node.release()
+      if (running === undefined) return
       await running
+      // Only now, when nobody is answered here any more (PROTOCOL §11).
+      await leave(caller, id, instance, log)
     },
+  }
+}
+
+/** An origin that does not hear of it forgets this node by and by. */
+async function leave(caller: Caller, id: string, instance: string, log: Log): Promise<void> {
+  try {
+    await sendLeave(caller, id, { instance }, AbortSignal.timeout(LIMITS.heartbeatMs))
+  } catch (error) {
+    log.warn({ err: error }, 'the origin was not told that this node has left')
   }
 }
 

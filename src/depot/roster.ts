@@ -85,6 +85,11 @@ export class Roster {
     this.#heard.set(id, { ...holder, report, atMs: this.#clock.monotonic() })
   }
 
+  /** A process follows no more. Nothing happens when it is not the one that has the id. */
+  forget(id: string, instance?: string): void {
+    if (this.#heard.get(id)?.instance === instance) this.#heard.delete(id)
+  }
+
   /** In the order of their ids. */
   nodes(): readonly KnownNode[] {
     this.#forgetSilent()

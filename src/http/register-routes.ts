@@ -16,7 +16,7 @@ import { commitRoutes } from './routes/commit.ts'
 import { controlRoutes } from './routes/control.ts'
 import { fileRoute } from './routes/files.ts'
 import { generationRoutes, headRoute } from './routes/generations.ts'
-import { heartbeatRoute, nodesRoute } from './routes/nodes.ts'
+import { heartbeatRoutes, nodesRoute } from './routes/nodes.ts'
 import { objectRoute } from './routes/objects.ts'
 import { problemRoutes } from './routes/problems.ts'
 import { releaseRoutes } from './routes/releases.ts'
@@ -151,7 +151,7 @@ function forNodes(server: FastifyInstance, { depot, guard, bodies }: RouteParts)
   forgetUnread(server)
   replicationRoutes(server, depot)
   replicatedAccessRoute(server, depot, guard)
-  heartbeatRoute(server, depot)
+  heartbeatRoutes(server, depot)
 }
 
 /** What can be read of one metaset, on whichever mount. */

@@ -31,7 +31,7 @@ import { answerProblem } from './answer-problem.ts'
 import { answerBare, answerUnread, type Stamp } from './bare-answer.ts'
 import { BodyBounds } from './bounds/body-bounds.ts'
 import { demandPlainBody } from './bounds/encodings.ts'
-import { IdleSockets } from './bounds/idle-sockets.ts'
+import type { IdleSockets } from './bounds/idle-sockets.ts'
 import { described } from './described.ts'
 import { type Elsewhere, Gate, OUTCOMES, type Outcome, type Relay } from './gate/gate.ts'
 import { Guard } from './guard.ts'
@@ -68,6 +68,7 @@ export interface FaceParts {
   readonly options: FaceOptions
   readonly metrics: Metrics
   readonly isDraining: () => boolean
+  readonly sockets: IdleSockets
   /** The value of `Depot-Node`: asked for every answer, so it must be at hand. */
   readonly node: () => string
   /** What this node knows of itself. */
@@ -98,16 +99,14 @@ export async function buildServer(parts: FaceParts): Promise<Face> {
   })
   const plain =
     options.closedReads || options.accessLog ? undefined : new PlainReads({ ...depot, hot, metrics })
-  const idle = new IdleSockets()
-  const server = frame(parts, idle, (listener) => (request, response) => {
-    idle.note(request, response)
+  const { sockets } = parts
+  const server = frame(parts, (listener) => (request, response) => {
+    sockets.note(request, response)
     if (request.headers.host === undefined && request.httpVersion === '1.1') {
       const nameless = failure('bad-request', { reason: 'a request of HTTP/1.1 needs the header Host' })
       answerBare(nameless, request.socket, stampOf(parts))
       return
     }
-    // So that nobody sends the next request on a connection that is about to be closed.
-    if (parts.isDraining()) response.shouldKeepAlive = false
     // A body that comes in a way nobody knows is refused wherever it goes.
     const isStrange = request.headers['transfer-encoding'] !== undefined
     const isAnswered =
@@ -144,12 +143,8 @@ export async function buildServer(parts: FaceParts): Promise<Face> {
 }
 
 /** The bare server: its bounds, and what happens to what is no request. */
-function frame(
-  parts: FaceParts,
-  idle: IdleSockets,
-  wrap: (listener: RequestListener) => RequestListener,
-): FastifyInstance {
-  const { depot, log, random, options } = parts
+function frame(parts: FaceParts, wrap: (listener: RequestListener) => RequestListener): FastifyInstance {
+  const { depot, log, random, options, sockets } = parts
   const generation = (): string => gidOfHead(depot.head)
   const stamp = (): Stamp => stampOf(parts)
   return fastify({
@@ -170,7 +165,7 @@ function frame(
     serverFactory: (listener): Server => {
       const server = createServer(
         {
-          ServerResponse: responsesOf(parts.node),
+          ServerResponse: responsesOf(parts),
           maxHeaderSize: LIMITS.headerBytes,
           // Checked above: node:http would answer without Depot-Generation.
           requireHostHeader: false,
@@ -180,7 +175,7 @@ function frame(
         },
         wrap(listener as RequestListener),
       )
-      idle.watch(server, LIMITS.requestTimeoutMs, stamp)
+      sockets.watch(server, LIMITS.requestTimeoutMs, stamp)
       answerUnread(server, stamp)
       return server
     },
@@ -221,9 +216,11 @@ function stampOf({ depot, node }: Pick<FaceParts, 'depot' | 'node'>): Stamp {
 }
 
 /** Answers with `Depot-Node`, whoever writes them: many pass the framework by. */
-function responsesOf(node: () => string): typeof ServerResponse {
+function responsesOf({ node, isDraining }: Pick<FaceParts, 'node' | 'isDraining'>): typeof ServerResponse {
   return class<Request extends IncomingMessage> extends ServerResponse<Request> {
     override writeHead(status: number, ...more: readonly unknown[]): this {
+      // So that nobody sends the next request on a connection that is about to be closed.
+      if (isDraining()) this.shouldKeepAlive = false
       const headers = more.at(-1)
       // A prepared list may be used again by others.
       if (Array.isArray(headers))

@@ -110,6 +110,9 @@ export const LIMITS = {
   heartbeatMs: 1_000,
   leaseMs: 5_000,
   bootGraceMs: 10_000,
+  /** A node that is going answers for so long at most, and lets requests wait for so long. */
+  drainMs: 30_000,
+  drainHoldMs: 1_000,
   nodeIdBytes: 64,
   /** A replica waits so long for the next change of the tokens, and lets nobody in by a copy that is older than this. */
   accessWaitMs: 15_000,

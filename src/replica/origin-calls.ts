@@ -7,11 +7,12 @@ import { LIMITS } from '../model/limits.ts'
 import { type Caller, jsonBody } from '../wire/caller.ts'
 import type { Answer } from '../wire/caller-answer.ts'
 import { readLines } from '../wire/ndjson.ts'
-import { heartbeatPath, PATHS } from '../wire/paths.ts'
+import { heartbeatPath, leavePath, PATHS } from '../wire/paths.ts'
 import {
   type AccessHead,
   type AccessToken,
   type HeartbeatRequest,
+  type LeaveRequest,
   NodesBody,
   readAccessLine,
 } from '../wire/replication.ts'
@@ -53,6 +54,18 @@ export async function sendHeartbeat(
 ): Promise<NodesBody> {
   const call = { method: 'POST', path: heartbeatPath(id), body: jsonBody(report) } as const
   return await reaching(async () => await (await caller.call(call, signal)).json(NodesBody))
+}
+
+/** Tells that this process of a node follows no more. Fails with `origin-unreachable`, or with what was answered. */
+export async function sendLeave(
+  caller: Pick<Caller, 'done'>,
+  id: string,
+  leaving: LeaveRequest,
+  signal: AbortSignal,
+): Promise<void> {
+  // Who has left twice has left.
+  const call = { method: 'POST', path: leavePath(id), body: jsonBody(leaving), repeat: 'always' } as const
+  await reaching(async () => await caller.done(call, signal))
 }
 
 async function changeIn(answer: Answer): Promise<AccessChange> {

@@ -96,6 +96,10 @@ export function heartbeatPath(id: string): string {
   return `${PATHS.nodes}/${encodeURIComponent(id)}/heartbeat`
 }
 
+export function leavePath(id: string): string {
+  return `${PATHS.nodes}/${encodeURIComponent(id)}/leave`
+}
+
 export function problemType(code: string): string {
   return `${PATHS.problems}/${code}`
 }

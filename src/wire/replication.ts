@@ -55,6 +55,8 @@ export interface HeartbeatRequest {
   readonly progress?: ProgressBody
 }
 
+export type LeaveRequest = Pick<HeartbeatRequest, 'instance'>
+
 export interface NodeBody extends Omit<HeartbeatRequest, 'instance'> {
   readonly id: string
   readonly seenMsAgo: number
@@ -117,9 +119,13 @@ export const AccessToken: TUnsafe<AccessToken> = Type.Unsafe(
   }),
 )
 
+const INSTANCE = { instance: Type.Optional(Type.String({ maxLength: LIMITS.nodeIdBytes })) }
+
 export const HeartbeatRequest: TUnsafe<HeartbeatRequest> = Type.Unsafe(
-  Type.Object({ ...HEARTBEAT, instance: Type.Optional(Type.String({ maxLength: LIMITS.nodeIdBytes })) }),
+  Type.Object({ ...HEARTBEAT, ...INSTANCE }),
 )
+
+export const LeaveRequest: TUnsafe<LeaveRequest> = Type.Unsafe(Type.Object(INSTANCE))
 
 export const NodesBody: TUnsafe<NodesBody> = Type.Unsafe(
   Type.Object({

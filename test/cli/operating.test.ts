@@ -296,39 +296,64 @@ describe('depot completion', () => {
   })
 })
 
+/** It starts four processes one after the other, and a busy machine may have others too. */
+const PATIENCE_MS = 180_000
+
+interface DemoStep {
+  readonly step: string
+  readonly urls?: readonly string[]
+  readonly commits?: number
+  readonly sessions?: number
+}
+
 describe('depot demo', () => {
   const PACKAGE = { name: 'some-package', version: '1.2.3' }
 
-  it('imports the folder it is given, and walks the whole round trip', async () => {
-    await using folder = await temporaryFolder()
-    await mkdir(join(folder.path, 'modules/some-package'), { recursive: true })
-    await writeFile(join(folder.path, 'modules/some-package/package.json'), JSON.stringify(PACKAGE))
-    const ran = await run(['demo', '--packages', 'modules', '--json'], { folder: folder.path })
-    expect(ran).toMatchObject({ exit: 0, stderr: '' })
-    const steps = linesOf(ran.stdout) as { step: string }[]
-    expect(steps.map(({ step }) => step).join(' ')).toBe('serve import read publish diff pinned rollback log')
-    expect(steps[1]).toMatchObject({ releases: 1, files: 1 })
-    expect(steps.at(-2)).toMatchObject({ hello: false })
-  })
+  it(
+    'imports the folder it is given, and walks the whole round trip',
+    async () => {
+      await using folder = await temporaryFolder()
+      await mkdir(join(folder.path, 'modules/some-package'), { recursive: true })
+      await writeFile(join(folder.path, 'modules/some-package/package.json'), JSON.stringify(PACKAGE))
+      const ran = await run(['demo', '--packages', 'modules', '--json'], { folder: folder.path })
+      expect(ran).toMatchObject({ exit: 0, stderr: '' })
+      const steps = linesOf(ran.stdout) as DemoStep[]
+      expect(steps.map(({ step }) => step).join(' ')).toBe(
+        'serve import read publish diff pinned rollback log replicas restart readers',
+      )
+      expect(steps[1]).toMatchObject({ releases: 1, files: 1 })
+      expect(steps[6]).toMatchObject({ hello: false })
+      expect(steps[8]?.urls).toHaveLength(2)
+      const [, { commits }, { sessions, ...met }] = steps.slice(8) as [DemoStep, DemoStep, DemoStep]
+      expect([commits, sessions]).toEqual([expect.any(Number), expect.any(Number)])
+      expect(Math.min(commits ?? 0, sessions ?? 0)).toBeGreaterThan(3)
+      expect(met).toEqual({ step: 'readers', mixed: 0, backward: 0, failed: 0, examples: [] })
+    },
+    PATIENCE_MS,
+  )
 
-  it("imports depot's own packages when it is given none, wherever it runs", async () => {
-    await using folder = await temporaryFolder()
-    const modules = join(folder.path, 'node_modules')
-    for (const name of ['src', 'package.json'])
-      await cp(join(ROOT, name), join(folder.path, name), { recursive: true })
-    await mkdir(join(modules, 'some-package'), { recursive: true })
-    await writeFile(join(modules, 'some-package/package.json'), JSON.stringify(PACKAGE))
-    // What the program itself needs. An import passes links over.
-    for (const name of await readdir(join(ROOT, 'node_modules')))
-      await symlink(join(ROOT, 'node_modules', name), join(modules, name))
-    const { stdout, stderr } = await promisify(execFile)(
-      process.execPath,
-      [join(folder.path, 'src/cli/depot.mjs'), 'demo', '--json'],
-      { cwd: '/' },
-    )
-    const [, imported] = linesOf(stdout)
-    expect([imported, stderr]).toEqual([expect.objectContaining({ releases: 1, files: 1 }), ''])
-  })
+  it(
+    "imports depot's own packages when it is given none, wherever it runs",
+    async () => {
+      await using folder = await temporaryFolder()
+      const modules = join(folder.path, 'node_modules')
+      for (const name of ['src', 'package.json'])
+        await cp(join(ROOT, name), join(folder.path, name), { recursive: true })
+      await mkdir(join(modules, 'some-package'), { recursive: true })
+      await writeFile(join(modules, 'some-package/package.json'), JSON.stringify(PACKAGE))
+      // What the program itself needs. An import passes links over.
+      for (const name of await readdir(join(ROOT, 'node_modules')))
+        await symlink(join(ROOT, 'node_modules', name), join(modules, name))
+      const { stdout, stderr } = await promisify(execFile)(
+        process.execPath,
+        [join(folder.path, 'src/cli/depot.mjs'), 'demo', '--json'],
+        { cwd: '/' },
+      )
+      const [, imported] = linesOf(stdout)
+      expect([imported, stderr]).toEqual([expect.objectContaining({ releases: 1, files: 1 }), ''])
+    },
+    PATIENCE_MS,
+  )
 
   it('says what to give it when the folder is not there, or has no packages', async () => {
     await using folder = await temporaryFolder()

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import type { Depot } from '../../src/depot/depot.ts'
 import { originNode } from '../../src/depot/node.ts'
+import { IdleSockets } from '../../src/http/bounds/idle-sockets.ts'
 import { Metrics } from '../../src/http/metrics.ts'
 import { buildServer, type FaceOptions, type FaceParts } from '../../src/http/server.ts'
 import type { Engine } from '../depot/an-engine.ts'
@@ -39,6 +40,7 @@ export async function faceOver(
     random: realRandom,
     metrics: new Metrics(),
     isDraining: () => false,
+    sockets: new IdleSockets(),
     node: () => 'face;role=origin;state=fresh;age=0',
     standing: originNode(at.depot.head, () => false),
     relay: async () => false,

@@ -79,6 +79,7 @@ const ROUTES: readonly string[] = [
   'post /v1/scrub',
   'get /v1/nodes',
   'post /v1/nodes/{id}/heartbeat',
+  'post /v1/nodes/{id}/leave',
   'post /v1/replication/objects',
   'get /v1/replication/log',
   'get /v1/replication/lineages',

@@ -108,6 +108,43 @@ describe('a heartbeat', () => {
   })
 })
 
+describe('a node that leaves', () => {
+  it('is forgotten at once, and comes back with its next heartbeat', async () => {
+    await beat('r1')
+    await beat('r2')
+    const left = await leave('r1')
+    expect([left.status, left.header('cache-control')]).toEqual([204, 'private, no-store'])
+    expect(at.depot.roster.nodes().map(({ id }) => id)).toEqual(['r2'])
+    expect((await leave('r1')).status).toBe(204)
+    expect(nodesIn(await beat('r1'))).toHaveLength(2)
+  })
+
+  it('leaves as one process: another one under the same id stays', async () => {
+    await beat('r1', report({ instance: 'new' }))
+    expect((await leave('r1', { instance: 'old' })).status).toBe(204)
+    expect(at.depot.roster.nodes()).toHaveLength(1)
+    expect((await leave('r1', { instance: 'new' })).status).toBe(204)
+    expect(at.depot.roster.nodes()).toEqual([])
+  })
+
+  it('is refused without the scope, or when nobody has such an id', async () => {
+    await beat('r1')
+    expect((await leave('R1')).status).toBe(400)
+    const { secret } = await at.depot.access.create({ label: 'p', scopes: ['publish:stable'] })
+    ask = asking({ url: face.url, token: secret })
+    expect((await leave('r1')).status).toBe(403)
+    expect(at.depot.roster.nodes()).toHaveLength(1)
+  })
+})
+
+async function leave(id: string, leaving: { readonly instance?: string } = {}): Promise<Answer> {
+  return await ask(`/v1/nodes/${id}/leave`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(leaving),
+  })
+}
+
 describe('the nodes', () => {
   it('are shown to operators, without those that are silent for long', async () => {
     await beat('r1')

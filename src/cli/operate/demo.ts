@@ -1,6 +1,7 @@
 /**
  * `depot demo`: the whole round trip on a depot of its own, with real packages, in a temporary folder that is gone
- * afterwards: import, commit, read, publish again, compare, read the old generation, roll back.
+ * afterwards: import, commit, read, publish again, compare, read the old generation, roll back; then two replicas, which
+ * are restarted while everybody reads.
  */
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -16,11 +17,12 @@ import type { Generation } from '../../model/generation.ts'
 import type { Manifest } from '../../model/manifest.ts'
 import { parseChannelName } from '../../model/name.ts'
 import { connectToWrite } from '../connection.ts'
+import type { RollingParts } from '../demo/rolling.ts'
 import { doing } from '../doing.ts'
 import { type JsonOption, withJson } from '../options.ts'
 import type { Output } from '../output.ts'
 import { Loads } from '../publish/loads.ts'
-import { type Shell, UsageError } from '../shell.ts'
+import { EXIT, type Shell, UsageError } from '../shell.ts'
 import { countText, sizeText } from '../wording.ts'
 
 interface DemoOptions extends JsonOption {
@@ -85,7 +87,8 @@ class Tour {
     this.#output = output
   }
 
-  async walk(data: string, packages: string): Promise<void> {
+  async walk(folder: string, packages: string): Promise<void> {
+    const data = join(folder, 'origin')
     const depot = await this.#start(data)
     try {
       // The demo's own depot and token, whatever the environment says.
@@ -95,6 +98,7 @@ class Tour {
       const second = await this.#publishAgain(client, name)
       await this.#compare(client, first, second)
       await this.#rollBack(client, first)
+      await this.#restartReplicas({ client, origin: depot.url, folder })
     } finally {
       await depot.close('SIGINT')
     }
@@ -207,6 +211,34 @@ class Tour {
     for await (const { record } of client.generations(this.#shell.signal))
       log.push(`g${record.number} ${record.message}`)
     await this.#say('log', { log }, `the log, newest first: ${log.join('; ')}`)
+  }
+
+  /** Anything that a reader should not meet makes the demo fail. */
+  async #restartReplicas(parts: Pick<RollingParts, 'client' | 'origin' | 'folder'>): Promise<void> {
+    const { clock, signal } = this.#shell
+    const { Rolling } = await import('../demo/rolling.ts')
+    const rolling = new Rolling({ ...parts, channel: CHANNEL, clock, signal })
+    try {
+      const began = clock.monotonic()
+      const urls = await rolling.start()
+      const copySeconds = ((clock.monotonic() - began) / 1000).toFixed(1)
+      await this.#say(
+        'replicas',
+        { urls },
+        `${countText(urls.length, 'replica')} at ${urls.join(' and ')} copied all of it in ${copySeconds} s`,
+      )
+      const { commits, seconds, examples, ...met } = await rolling.roll()
+      await this.#say(
+        'restart',
+        { commits, seconds },
+        `restarted them one after the other in ${seconds} s, behind a balancer, while ${countText(commits, 'generation')} were committed`,
+      )
+      const counts = Object.entries(met).map(([what, count]) => `${count.toLocaleString('en')} ${what}`)
+      await this.#say('readers', { ...met, examples }, [counts.join(', '), ...examples].join('\n'))
+      if (met.mixed + met.backward + met.failed > 0) this.#shell.leave(EXIT.error)
+    } finally {
+      await rolling[Symbol.asyncDispose]()
+    }
   }
 
   async #isIn(client: Client, generation: Generation): Promise<boolean> {

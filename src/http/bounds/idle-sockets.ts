@@ -2,6 +2,8 @@
  * A connection on which nothing moves is given up: a body that has stopped to come, an answer that nobody takes, a
  * client that asks for nothing more. Not so while a whole request is here and its answer has not begun: then it is the
  * depot that lets the client wait, and a commit of millions may take its time.
+ *
+ * It also knows what is under way, for a node that is about to go.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -16,6 +18,7 @@ interface Exchange {
 export class IdleSockets {
   /** Of each connection those whose answer is not out yet, oldest first: answers keep the order of their requests. */
   readonly #open = new WeakMap<Socket, readonly Exchange[]>()
+  readonly #sockets = new Set<Socket>()
 
   note(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request
@@ -25,6 +28,10 @@ export class IdleSockets {
   /** Ends connections on which nothing has moved for `idleMs`. */
   watch(server: Server, idleMs: number, stamp: () => Stamp): void {
     server.timeout = idleMs
+    server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
+    })
     server.on('timeout', (socket: Socket) => {
       const oldest = this.#open.get(socket)?.find(isUnderWay)
       if (oldest === undefined || oldest.response.headersSent) socket.destroy()
@@ -35,8 +42,26 @@ export class IdleSockets {
       }
     })
   }
+
+  /** Closes connections on which nothing was ever asked; node:http waits for a first request on them. */
+  closeUnused(): void {
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy()
+  }
+
+  /** Resolves when all that is under way at this moment is answered, or nobody is there any more to be answered. */
+  async answered(): Promise<void> {
+    const open = [...this.#sockets].flatMap((socket) => this.#open.get(socket)?.filter(isUnderWay) ?? [])
+    await Promise.all(open.map(closed))
+  }
 }
 
 function isUnderWay({ response }: Exchange): boolean {
-  return !response.writableFinished
+  return !response.writableFinished && !response.destroyed
+}
+
+/** Resolves when nothing more comes of it, be it whole or broken. */
+async function closed({ response }: Exchange): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  response.once('close', resolve)
+  await promise
 }

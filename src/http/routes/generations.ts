@@ -163,11 +163,11 @@ async function watch(
   after: string,
 ): Promise<boolean> {
   const seen = parseGid(after)
-  const arrived: Generation | undefined = await held(
-    request,
-    reply,
-    async (waitMs, gone) => await head.after(seen, waitMs, gone),
-  )
+  const arrived: Generation | undefined = await held(request, reply, async (waitMs, gone) => {
+    // Who would be let go at once would ask again at once.
+    if (waitMs > 0 && head.isClosing() && head.now().gid === seen) throw failure('draining', {})
+    return await head.after(seen, waitMs, gone)
+  })
   // Who was let go would ask again at once, on a connection that is about to be closed.
   if (head.isClosing()) reply.header('connection', 'close')
   reply.header(HEADERS.generation, head.now().gid)

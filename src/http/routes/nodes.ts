@@ -1,21 +1,22 @@
 /**
  * `/v1/nodes`: the nodes that follow this one. Each tells of itself by a heartbeat and learns of the others
- * (PROTOCOL §8); an operator sees all of them.
+ * (PROTOCOL §8), and says when it goes; an operator sees all of them.
  */
 import type { FastifyInstance } from 'fastify'
+import Type from 'typebox'
 import type { Depot } from '../../depot/depot.ts'
 import type { NodeReport } from '../../depot/roster.ts'
 import { failure } from '../../model/errors.ts'
 import { clip } from '../../model/name.ts'
 import { parseNodeId } from '../../wire/node-label.ts'
 import { PATHS } from '../../wire/paths.ts'
-import { HeartbeatRequest, NodesBody } from '../../wire/replication.ts'
+import { HeartbeatRequest, LeaveRequest, NodesBody } from '../../wire/replication.ts'
 import type { Guard } from '../guard.ts'
 
 type Parts = Pick<Depot, 'head' | 'roster'>
 
 /** For nodes. */
-export function heartbeatRoute(server: FastifyInstance, parts: Parts): void {
+export function heartbeatRoutes(server: FastifyInstance, parts: Parts): void {
   server.post<{ Params: { readonly id: string }; Body: HeartbeatRequest }>(
     `${PATHS.nodes}/:id/heartbeat`,
     {
@@ -30,6 +31,22 @@ export function heartbeatRoute(server: FastifyInstance, parts: Parts): void {
       const { id } = request.params
       parts.roster.hear(parseNodeId(id), reportOf(request.body), request.body.instance)
       return reply.header('cache-control', 'private, no-store').send(nodesBody(parts))
+    },
+  )
+
+  server.post<{ Params: { readonly id: string }; Body: LeaveRequest }>(
+    `${PATHS.nodes}/:id/leave`,
+    {
+      schema: {
+        summary: 'A node follows no more',
+        tags: ['replicate'],
+        body: LeaveRequest,
+        response: { 204: Type.Null() },
+      },
+    },
+    async (request, reply) => {
+      parts.roster.forget(parseNodeId(request.params.id), request.body.instance)
+      return reply.code(204).header('cache-control', 'private, no-store').send()
     },
   )
 }
