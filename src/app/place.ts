@@ -75,24 +75,15 @@ export function originPlace(config: Config, { depot, metrics, isDraining }: Plac
 }
 
 export function replicaPlace(config: Config, parts: PlaceParts): Place {
-  const { depot, store, examine, clock, random, log, metrics, isDraining } = parts
+  const { depot, clock, random, log, metrics, isDraining } = parts
   const counts: FollowCounts = { shown: 0, failed: 0 }
   const id = config.nodeId ?? idOf(config)
   const instance = Buffer.from(random.bytes(INSTANCE_BYTES)).toString('hex')
   const caller = callerOf(config, parts)
-  const follower = new Follower({
-    ...store,
-    ...depot,
-    examine,
-    upstream: new HttpUpstream(caller),
-    generations: depot.ledger.generations,
-    clock,
-    random,
-    sleep,
-    events: eventsTo(log, counts, () => {
-      node.wake()
-    }),
+  const events = eventsTo(log, counts, () => {
+    node.wake()
   })
+  const follower = followerOf(caller, parts, events)
   const node = new ReplicaNode({
     id,
     instance,
@@ -155,6 +146,20 @@ function callerOf(config: Config, { clock, random }: PlaceParts): Caller {
     random,
     ...(config.upstreamToken === undefined ? {} : { token: config.upstreamToken }),
     bounds: { patience: LIMITS.leaseMs, firstPatience: LIMITS.leaseMs },
+  })
+}
+
+function followerOf(caller: Caller, parts: PlaceParts, events: FollowerEvents): Follower {
+  const { depot, store } = parts
+  const { generations } = depot.ledger
+  return new Follower({
+    ...parts,
+    ...store,
+    ...depot,
+    upstream: new HttpUpstream(caller),
+    generations,
+    sleep,
+    events,
   })
 }
 
