@@ -20,7 +20,11 @@ export interface GenerationsPage {
 /** Fails with `answer-invalid`. */
 export async function readGenerations(answer: Answer): Promise<GenerationsPage> {
   const { generations, next } = await answer.json(GenerationsBody)
-  const items = generations.map((generation) => verified(generation, answer))
+  // The pages after the first are pinned and leave out the state. What a log names was active then; whoever wants to
+  // know what it is now asks for the one generation.
+  const items = generations.map(({ state = 'active', signatures = [], ...fixed }) =>
+    verified({ ...fixed, state, signatures }, answer),
+  )
   return { items, ...(next === undefined ? {} : { next }) }
 }
 

@@ -41,7 +41,12 @@ export type PinHere = 'here' | 'sealed' | 'away' | 'unannounced' | 'lost' | 'for
 /** A request, as far as the gate cares: its kind (PROTOCOL §3) and how what it names stands here. */
 export type Question =
   /** K1, K2: what changes with the head. */
-  | { readonly kind: 'entry'; readonly floor: FloorHere }
+  | {
+      readonly kind: 'entry'
+      readonly floor: FloorHere
+      /** It waits for something newer than the newest that is known: nobody else could tell it more at once. */
+      readonly isWatching?: boolean
+    }
   /** K3 without a pin, its floor met: a versioned name. */
   | { readonly kind: 'versioned'; readonly isHere: boolean }
   /** K5. */
@@ -164,6 +169,7 @@ function planOf(question: Question, state: NodeState): Plan {
   const { mode } = state
   switch (question.kind) {
     case 'entry':
+      if (question.isWatching === true && mode === 'lag') return HOLD_ALONE
       return isOldEnough(question.floor, state) ? SERVE : ENTRY[question.floor][mode]
     case 'pinned':
       return PINNED[question.pin][mode]

@@ -10,6 +10,8 @@ export interface Node {
   state(): NodeState
   /** The newest active generation that it has heard of. Fails with `booting` before the first. */
   known(): Gid
+  /** Whether another node says that it has the newest that is known here. */
+  isKnownElsewhere(): boolean
   /** Asks the origin what it knows; those who ask together ask once. Fails with `origin-unreachable`. */
   confirm(signal: AbortSignal): Promise<void>
   /** Resolves when the head or the state may be another one, or after `waitMs`. Fails with `hold-limit`. */
@@ -21,6 +23,7 @@ export function originNode(head: Pick<Head, 'now' | 'after'>, isDraining: () => 
   return {
     state: () => ({ mode: 'fresh', isDraining: isDraining(), whenCut: 'serve', isOrigin: true }),
     known: () => head.now().gid,
+    isKnownElsewhere: () => false,
     confirm: async () => undefined,
     changed: async (waitMs, signal) => void (await head.after(head.now().gid, waitMs, signal)),
   }

@@ -21,6 +21,8 @@ export interface Reading {
   readonly head: Generation
   /** Whether the answer needed a token, so that no shared cache may keep it. */
   readonly isPrivate: boolean
+  /** Whether a pinned answer would leave out what changes, so that this is no other form of it. */
+  readonly tellsMore?: boolean
 }
 
 /**
@@ -97,13 +99,13 @@ export function headersOfReading(
   reading: Reading,
   vary: readonly string[] = [],
 ): string[] {
-  const { view, mount, head } = reading
+  const { view, mount, head, tellsMore } = reading
   const generation = mount === 'preview' ? `${view.gid};st=staging` : view.gid
   const headers = [HEADERS.generation, generation, 'cache-control', cacheControlOf(reading)]
   if (mount === 'head') headers.push(HEADERS.head, head.gid)
   const isUnpinned = mount === 'head' || mount === 'exact'
   // A request line may hold a whole URL; only a path can be put under a pin.
-  if (isUnpinned && request.url.startsWith('/'))
+  if (isUnpinned && tellsMore !== true && request.url.startsWith('/'))
     headers.push('content-location', pinned(view.gid, request.url))
   const varies = isUnpinned ? [...vary, HEADERS.minGeneration, HEADERS.exactGeneration] : vary
   if (varies.length > 0) headers.push('vary', varies.join(', '))

@@ -6,9 +6,18 @@ const WAIT = /(?:^|[,;\s])wait=(\d+)(?:$|[,;\s])/i
 
 /** Milliseconds, at most `maximumMs`; what is usual when the request does not say. */
 export function waitOf(request: FastifyRequest, maximumMs: number, usualMs = 0): number {
-  const prefer = request.headers['prefer']
-  const seconds = WAIT.exec(Array.isArray(prefer) ? prefer.join(',') : (prefer ?? ''))?.[1]
+  const seconds = secondsIn(request)
   return seconds === undefined ? usualMs : Math.min(Number(seconds) * 1000, maximumMs)
+}
+
+/** Whether the request says how long it may be held. */
+export function isWaitAsked(request: FastifyRequest): boolean {
+  return secondsIn(request) !== undefined
+}
+
+function secondsIn({ headers }: FastifyRequest): string | undefined {
+  const { prefer } = headers
+  return WAIT.exec(Array.isArray(prefer) ? prefer.join(',') : (prefer ?? ''))?.[1]
 }
 
 /** Waits as long as the request asks; the signal is aborted when the client goes away. */

@@ -89,9 +89,10 @@ export async function registerRoutes(server: FastifyInstance, parts: RouteParts)
   await mount('', (child) => {
     aboutStore(child, parts)
   })
-  await mount('', (child) => {
-    forNodes(child, parts)
-  })
+  for (const routes of [forNodes, fromOrigin])
+    await mount('', (child) => {
+      routes(child, parts)
+    })
   for (const routes of [manifestRoutes, stageBlobRoutes, uploadRoutes])
     await mountWriting(
       (child) => {
@@ -144,12 +145,21 @@ function aboutStore(server: FastifyInstance, { guard, bodies, scrub, clock }: Ro
   scrubRoute(server, { scrub, clock }, guard)
 }
 
-/** What those ask who follow this node. */
-function forNodes(server: FastifyInstance, { depot, guard, bodies }: RouteParts): void {
+/** What those ask who follow this node: bytes, and where the origin is. */
+function forNodes(server: FastifyInstance, { depot, guard, bodies, whereOrigin }: RouteParts): void {
   guard.askNodeFirst(server)
   bodies.bound(server)
   forgetUnread(server)
-  replicationRoutes(server, depot)
+  replicationRoutes(server, { ...depot, whereOrigin })
+}
+
+/** What nodes ask of the origin alone: who may do what, and a heartbeat. */
+function fromOrigin(server: FastifyInstance, { depot, gate, guard, bodies }: RouteParts): void {
+  // Who follows a replica is told the origin's word, and never this node's.
+  gate.guard(server, writeAsking, 'early')
+  guard.askNodeFirst(server)
+  bodies.bound(server)
+  forgetUnread(server)
   replicatedAccessRoute(server, depot, guard)
   heartbeatRoutes(server, depot)
 }

@@ -25,6 +25,7 @@ import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock, Random } from '../model/world.ts'
 import { HEADERS, MEDIA } from '../wire/headers.ts'
+import type { OriginBody } from '../wire/replication.ts'
 import { watchMethods } from './allowed-methods.ts'
 import { gidOfHead } from './answer.ts'
 import { answerProblem } from './answer-problem.ts'
@@ -75,6 +76,8 @@ export interface FaceParts {
   readonly standing: Node
   readonly relay: Relay
   readonly elsewhere: Elsewhere
+  /** Where the origin is, as nodes that follow this one are told. */
+  readonly whereOrigin: () => OriginBody
 }
 
 /** The server, for whoever opens and closes it. */

@@ -108,6 +108,16 @@ export class LmdbGenerations implements Generations {
     return head
   }
 
+  async hold(gid: Gid): Promise<void> {
+    const { log } = this.#tables
+    await this.#parts.store.transact(() => {
+      const found = this.get(gid)
+      assert(found !== undefined, `the log has ${gid}`)
+      const { number } = found.record
+      return [[log, numberKey(number), encode({ gid, bytes: this.#bytesAt(number) })]]
+    })
+  }
+
   /** Checks an adoption against what the transaction sees, and gives the rows of all that becomes true with it. */
   #planAdoption(links: readonly Link[], lineages: readonly Lineage[]): readonly Row[] {
     const head = this.#storedHead()

@@ -53,6 +53,8 @@ export interface Generations {
    * they say, and with `lineage-foreign` when their lineage is nowhere.
    */
   adopt(adoption: Adoption): Promise<Generation>
+  /** What a generation of the log names has become complete here after it was passed over: from now on it is held. */
+  hold(gid: Gid): Promise<void>
 }
 
 export type From =

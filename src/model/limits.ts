@@ -75,8 +75,16 @@ export const LIMITS = {
   holdMs: 10_000,
   holdDefaultMs: 2_000,
   holds: 512,
+  /** So long a hold lasts where another node is ready: the balancer finds that one sooner. */
+  holdElsewhereMs: 250,
+  /** What is asked of another node may take so much longer than a request waits (I16 allows 250 ms). */
+  holdGraceMs: 200,
   /** Requests that other nodes answer for this one. */
   relays: 64,
+  /** An answer of another node up to this size is shared in memory by those who ask for it at the same time. */
+  sharedAnswerBytes: 262_144,
+  /** A peer that has something answers within so long, or the origin is asked. */
+  peerMs: 250,
   watchers: 10_000,
   parallelUploads: 64,
   /** So that no publisher takes the places of all others. */
@@ -99,6 +107,8 @@ export const LIMITS = {
   upstreamSilenceMs: 30_000,
   retryLeastMs: 250,
   retryMostMs: 10_000,
+  /** Generations before the head that a replica copies when it has time, where it has passed them over. */
+  backfillGenerations: 100,
   /** Of a node of a tree, plain or packed: 512 lines, the longest there may be of 13 KiB. */
   nodeBytes: 8_388_608,
   /** Of a record, a lineage or a token as one line: what people wrote, every character of it escaped. */

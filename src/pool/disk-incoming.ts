@@ -14,7 +14,7 @@ import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Blobs } from './disk/blobs.ts'
 import { type Begun, Draft } from './disk/draft.ts'
-import { hashFile } from './disk/pieces.ts'
+import { hashFile, readPieces } from './disk/pieces.ts'
 import { demandUploadId, demandUploadSize, refuseUnless, unknownUpload, uploadTooLong } from './expected.ts'
 import type { Expected, Incoming, Stored } from './pool.ts'
 
@@ -68,6 +68,14 @@ export class DiskIncoming implements Incoming {
       }
       return draft.size
     })
+  }
+
+  async *read(id: string, start: number, end: number): AsyncGenerator<Uint8Array> {
+    try {
+      yield* readPieces(this.#pathOf(id), start, end, LIMITS.narrowPieceBytes)
+    } catch (error) {
+      unlessGone(error)
+    }
   }
 
   async finish(id: string, expected: Required<Expected>): Promise<Stored> {

@@ -47,6 +47,17 @@ export class MemoryIncoming implements Incoming {
     return upload.size
   }
 
+  async *read(id: string, start: number, end: number): AsyncGenerator<Uint8Array> {
+    demandUploadId(id)
+    let at = 0
+    for (const piece of this.#uploads.get(id)?.pieces ?? []) {
+      if (at >= end) return
+      const wanted = piece.subarray(Math.max(0, start - at), end - at)
+      at += piece.length
+      if (wanted.length > 0) yield wanted
+    }
+  }
+
   async finish(id: string, expected: Required<Expected>): Promise<Stored> {
     demandUploadId(id)
     const upload = this.#uploads.get(id)

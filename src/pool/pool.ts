@@ -124,6 +124,7 @@ export interface Nodes {
  * U1. `append` writes nothing but the bytes from `offset` on, and only where `offset` is what is there already.
  * U2. What was appended before a crash may be there after it, or less of it; `offset` tells.
  * U3. `finish` hashes what it has not hashed while the bytes came, and then keeps the promises of `Pool.put`.
+ * U4. `read` gives what `append` has taken, also while it takes more: as many bytes as `offset` has told before.
  */
 export interface Incoming {
   /** Bytes that are there; undefined when no such upload is under way. */
@@ -134,6 +135,11 @@ export interface Incoming {
    * `disk-full`, or `upload-busy` when another request appends to the same upload.
    */
   append(id: string, offset: number, bytes: AsyncIterable<Uint8Array>, size: number): Promise<number>
+  /**
+   * The bytes from `start` up to, not including, `end`, whose digest nobody has looked at yet; fewer when it has ended
+   * or was dropped meanwhile. A piece is valid until the next one is asked for.
+   */
+  read(id: string, start: number, end: number): AsyncIterable<Uint8Array>
   /** Makes a blob of it. Fails with `digest-mismatch` and keeps nothing when it is not `expected`. */
   finish(id: string, expected: Required<Expected>): Promise<Stored>
   drop(id: string): Promise<void>

@@ -19,7 +19,6 @@ import type { Blob, Pool, Stored } from '../pool/pool.ts'
 import { inLanes } from '../wire/lanes.ts'
 import { type ChangedParts, changedManifests } from './changed-manifests.ts'
 import { type CopyFilesParts, FileCopies } from './copy-files.ts'
-import { fetchLarge } from './fetch-large.ts'
 import { fetchSmall } from './fetch-small.ts'
 import type { Progress } from './progress.ts'
 
@@ -83,7 +82,7 @@ async function bringManifests(
   if (absent.length === 0) return
   counter.need(absent.length, 0)
   const left = await fetchSmall(parts, absent, { counter, sizesAreNews: true }, signal)
-  for (const digest of left) await fetchLarge(parts, { digest }, counter, signal)
+  for (const digest of left) await parts.pulls.bring({ digest }, counter, signal)
 }
 
 /** What is damaged is brought again, which heals it. */

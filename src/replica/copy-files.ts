@@ -9,13 +9,15 @@ import { slices } from '../model/slice.ts'
 import type { Clock } from '../model/world.ts'
 import type { Pool, Stored } from '../pool/pool.ts'
 import type { Lanes } from '../wire/lanes.ts'
-import { type FetchLargeParts, fetchLarge } from './fetch-large.ts'
 import { type FetchSmallParts, fetchSmall } from './fetch-small.ts'
 import type { Progress } from './progress.ts'
+import type { Pulls } from './relay/pulls.ts'
 import type { Upstream } from './upstream.ts'
 
-export interface CopyFilesParts extends Omit<FetchLargeParts & FetchSmallParts, 'upstream'> {
-  readonly upstream: Pick<Upstream, 'blob' | 'blobs'>
+export interface CopyFilesParts extends FetchSmallParts {
+  readonly upstream: Pick<Upstream, 'blobs'>
+  /** Large files. */
+  readonly pulls: Pick<Pulls, 'bring'>
   readonly pool: Pick<Pool, 'putAll' | 'absent'>
   readonly clock: Pick<Clock, 'monotonic'>
   readonly progress: Pick<Progress, 'files'>
@@ -68,7 +70,7 @@ export class FileCopies {
 
   async #bringLarge(file: Stored): Promise<void> {
     await this.#lanes.start(async (signal) => {
-      await fetchLarge(this.#parts, file, this.#parts.progress.files, signal)
+      await this.#parts.pulls.bring(file, this.#parts.progress.files, signal)
       this.#coming.delete(file.digest)
     })
   }

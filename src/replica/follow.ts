@@ -21,17 +21,26 @@ import {
 } from '../model/generation.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock, Random } from '../model/world.ts'
+import type { Incoming } from '../pool/pool.ts'
+import { Backfill, type BackfillParts } from './backfill.ts'
 import { type CopyParts, copyGeneration } from './copy.ts'
 import { patient } from './patient.ts'
 import { Progress, type ProgressReport } from './progress.ts'
+import type { Pulls } from './relay/pulls.ts'
 import { BackOff, type Sleep } from './sleep.ts'
 import type { SentRecord, Upstream } from './upstream.ts'
 
 export interface FollowerParts extends Omit<CopyParts, 'upstream' | 'clock'> {
   readonly upstream: Upstream
-  readonly generations: Pick<Ledger['generations'], 'head' | 'adopt' | 'lineages'>
+  readonly incoming: Pick<Incoming, 'list' | 'drop'>
+  readonly pulls: Pick<Pulls, 'bring' | 'owns'>
+  readonly generations: Pick<Ledger['generations'], 'head' | 'get' | 'adopt' | 'lineages'> &
+    BackfillParts['generations']
   readonly head: Pick<Head, 'move'>
   readonly views: Pick<Views, 'keep'>
+  /** Whether the upstream is the one that commits; by default it is. Another replica may be behind this one. */
+  readonly isUpstreamOrigin?: () => boolean
+  readonly room: BackfillParts['room']
   readonly clock: Clock
   readonly random: Random
   readonly sleep: Sleep
@@ -45,6 +54,10 @@ export interface FollowerEvents {
   /** A generation is complete here, durable, and the head. */
   shown(generation: Generation, copied: ProgressReport): void
   failed(error: unknown, attempt: Attempt): void
+  /** One that was passed over is complete here, too. */
+  filled(generation: Generation): void
+  /** One that was passed over is not copied: the upstream has it no more, or there is no room for it. */
+  left(generation: Generation, error: Error): void
 }
 
 export interface Attempt {
@@ -77,12 +90,14 @@ export class Follower {
   /** Whether the last ask was answered. */
   #isHeard = false
   #progress: Progress | undefined
+  readonly #backfill: Backfill
   readonly #diverged = { watch: false, copy: false }
   #wake: () => void = () => undefined
 
   constructor(parts: FollowerParts) {
     this.#parts = parts
     this.#upstream = patient(parts.upstream, parts)
+    this.#backfill = new Backfill({ ...parts, upstream: this.#upstream })
   }
 
   state(): FollowerState {
@@ -138,16 +153,31 @@ export class Follower {
     this.#isHeard = true
   }
 
-  /** Fails with `origin-diverged` when that head is not newer than what is known, and not the same. */
+  /**
+   * Fails with `origin-diverged` when that head is not newer than what is known, and not the same; with
+   * `generation-behind` when the upstream is a replica that only has not come so far.
+   */
   #hear({ gid, bytes }: SentRecord): void {
     const record = checkedRecord(gid, bytes)
     const newest = this.#newest()
     if (newest?.gid === gid) return
-    if (newest !== undefined && record.number <= newest.record.number)
+    if (newest !== undefined && record.number <= newest.record.number) {
+      if (this.#isBehind(gid)) throw failure('generation-behind', { wanted: newest.gid, generation: gid })
       throw failure('origin-diverged', { generation: newest.gid, seen: gid })
+    }
     this.#known = { gid, bytes, record }
     this.#parts.events?.heard?.(gid)
     this.#wake()
+  }
+
+  /** Whether an older head is one that this node has had, or may be on its way to. */
+  #isBehind(gid: Gid): boolean {
+    const { generations, isUpstreamOrigin } = this.#parts
+    if (isUpstreamOrigin?.() !== false) return false
+    const { number, lineage } = partsOf(gid)
+    const head = generations.head()
+    if (head !== undefined && number <= head.record.number) return generations.get(gid) !== undefined
+    return this.#known !== undefined && lineage === partsOf(this.#known.gid).lineage
   }
 
   #newest(): Pick<Target, 'gid' | 'record'> | undefined {
@@ -158,7 +188,7 @@ export class Follower {
   async #catchUp(signal: AbortSignal): Promise<void> {
     const target = this.#known
     if (target === undefined || target.gid === this.#parts.generations.head()?.gid) {
-      await this.#woken(signal)
+      await this.#fillIn(signal)
       return
     }
     const progress = new Progress(target.gid)
@@ -195,9 +225,16 @@ export class Follower {
     const records: SentRecord[] = []
     for await (const sent of this.#upstream.log(after, target.record.number, signal)) records.push(sent)
     const last = records.at(-1)
-    if (last?.gid !== target.gid)
-      throw failure('origin-diverged', { generation: target.gid, seen: last?.gid ?? 'none' })
+    if (last?.gid !== target.gid) throw this.#otherLog(target, last?.gid)
     return { lineages: await this.#lineagesOf(records, signal), records }
+  }
+
+  /** A log that does not end with what was announced. Another replica may have told of it before it has it. */
+  #otherLog({ gid, record }: Target, last: Gid | undefined): Error {
+    const isShort = last === undefined || partsOf(last).number < record.number
+    if (isShort && this.#parts.isUpstreamOrigin?.() === false)
+      return failure('generation-behind', { wanted: gid, generation: last ?? 'none' })
+    return failure('origin-diverged', { generation: gid, seen: last ?? 'none' })
   }
 
   /** Asked for only when one of them is new. */
@@ -209,8 +246,29 @@ export class Follower {
 
   /** Parts of large blobs that an earlier copy has left, of a generation that was passed over then. */
   async #dropLeftovers(): Promise<void> {
-    const { incoming } = this.#parts
-    for await (const { id } of incoming.list()) if (isCopy(id)) await incoming.drop(id)
+    const { incoming, pulls } = this.#parts
+    for await (const { id } of incoming.list()) if (isCopy(id) && !pulls.owns(id)) await incoming.drop(id)
+  }
+
+  /** Copies what was passed over, until a newer head is known; when there is none of that, waits for one. */
+  async #fillIn(signal: AbortSignal): Promise<void> {
+    const { events } = this.#parts
+    const missing = this.#backfill.next()
+    if (missing === undefined) {
+      await this.#woken(signal)
+      return
+    }
+    const stop = new AbortController()
+    this.#wake = () => {
+      stop.abort(new Error('a newer head is known'))
+    }
+    try {
+      const problem = await this.#backfill.bring(missing, AbortSignal.any([signal, stop.signal]))
+      if (problem === undefined) events?.filled?.(missing)
+      else events?.left?.(missing, problem)
+    } catch (error) {
+      if (!stop.signal.aborted) throw error
+    }
   }
 
   async #woken(signal: AbortSignal): Promise<void> {

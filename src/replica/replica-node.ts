@@ -17,6 +17,7 @@ import { encodeNodeLabel, type NodeCondition } from '../wire/node-label.ts'
 import type { HeartbeatRequest, NodeBody, NodesBody } from '../wire/replication.ts'
 import type { Follower } from './follow.ts'
 import { generationsBehind, inAll, Lag } from './progress.ts'
+import { unlessAborted } from './relay/unless-aborted.ts'
 import type { Sleep } from './sleep.ts'
 
 export interface ReplicaNodeParts {
@@ -62,6 +63,8 @@ export class ReplicaNode implements Node {
   readonly #lag: Lag
   /** Whether the origin refuses this process because another one has its id. */
   #isIdTaken = false
+  /** Whether the origin has told an older head than this node had when it asked (PROTOCOL §10). */
+  #isGoneBack = false
 
   constructor(parts: ReplicaNodeParts) {
     this.#parts = parts
@@ -89,7 +92,8 @@ export class ReplicaNode implements Node {
     } catch (cause) {
       if (isFailure(cause, 'origin-unreachable')) throw cause
       // However the origin has refused this node, it is not what the client has done.
-      throw failure('origin-unreachable', { reason: String(cause) }, { cause })
+      const reason = signal.aborted ? 'it has not answered in time' : String(cause)
+      throw failure('origin-unreachable', { reason }, { cause })
     }
   }
 
@@ -122,12 +126,19 @@ export class ReplicaNode implements Node {
 
   /** Nodes that say they have what is known, and where clients reach them. */
   peers(): readonly string[] {
+    return this.#ready().flatMap(({ publicUrl }) => (publicUrl === undefined ? [] : [publicUrl]))
+  }
+
+  isKnownElsewhere(): boolean {
+    const isHeard = (this.#ageMs() ?? Number.POSITIVE_INFINITY) < LIMITS.leaseMs
+    return isHeard && this.#ready().length > 0
+  }
+
+  /** Other nodes that say they have what is known. */
+  #ready(): readonly NodeBody[] {
     const known = this.known()
-    return this.#peers.flatMap(({ id, state, head, publicUrl }) =>
-      id !== this.#parts.id && state === 'fresh' && head === known && publicUrl !== undefined
-        ? [publicUrl]
-        : [],
-    )
+    const { id: own } = this.#parts
+    return this.#peers.filter(({ id, state, head }) => id !== own && state === 'fresh' && head === known)
   }
 
   /** The value of `Depot-Node`. */
@@ -188,6 +199,7 @@ export class ReplicaNode implements Node {
   async #ask(): Promise<void> {
     const { clock, heartbeat } = this.#parts
     const asked = clock.monotonic()
+    const own = this.#parts.head.isThere() ? this.#parts.head.now().gid : undefined
     const timed = AbortSignal.any([this.#life, AbortSignal.timeout(LIMITS.leaseMs)])
     const { head, nodes } = await heartbeat(this.#report(), timed).catch((error: unknown) => {
       this.#noteRefusal(error)
@@ -195,6 +207,7 @@ export class ReplicaNode implements Node {
     })
     this.#isIdTaken = false
     this.#confirmedMs = asked
+    this.#isGoneBack = own !== undefined && isOlder(head, own)
     this.#peers = nodes
     const isNew = this.#announced !== head
     this.#announced = head
@@ -235,7 +248,7 @@ export class ReplicaNode implements Node {
   #mode(): NodeMode {
     const { head, follower, clock } = this.#parts
     if (!head.isThere()) return 'boot'
-    if (follower.state().isDiverged) return 'diverged'
+    if (follower.state().isDiverged || this.#isGoneBack) return 'diverged'
     // Also when the origin has fallen silent since: whoever knows of a newer head never goes back to his own (A7).
     if (this.known() !== head.now().gid) return 'lag'
     const age = this.#ageMs()
@@ -271,17 +284,9 @@ export class ReplicaNode implements Node {
   }
 }
 
-/** What it comes to, unless the signal ends the waiting for it; it goes on for the others. */
-async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const abort = (): void => {
-    reject(failure('origin-unreachable', { reason: 'it has not answered in time' }))
-  }
-  if (signal.aborted) abort()
-  signal.addEventListener('abort', abort)
-  try {
-    await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
+/** Within one lineage: what another one comes to is told by its records. */
+function isOlder(gid: Gid, than: Gid): boolean {
+  const [one, other] = [partsOf(gid), partsOf(than)]
+  if (one.lineage !== other.lineage) return false
+  return one.number < other.number || (one.number === other.number && gid !== than)
 }

@@ -8,7 +8,8 @@ import type { Generation, Gid } from '../model/generation.ts'
 export type GenerationBody = Generation
 
 export interface GenerationsBody {
-  readonly generations: readonly Generation[]
+  /** Under a pin, where an answer is the same for ever, without what changes in the life of a generation. */
+  readonly generations: readonly (Pick<Generation, 'gid' | 'record'> & Partial<Generation>)[]
   /** Path of the next page. */
   readonly next?: string
 }

@@ -24,6 +24,7 @@ export const PATHS = {
   log: '/v1/replication/log',
   lineages: '/v1/replication/lineages',
   access: '/v1/replication/access',
+  origin: '/v1/replication/origin',
   nodes: '/v1/nodes',
   openapi: '/v1/openapi.json',
   problems: '/problems',

@@ -18,6 +18,14 @@ export interface LineagesBody {
   readonly lineages: readonly Lineage[]
 }
 
+/** Where the origin is, as a node that is followed tells it. */
+export interface OriginBody {
+  /** Whether it is the node that answers. */
+  readonly isOrigin: boolean
+  /** The address that the origin goes by, or is reached at; null when that is not known, or nothing else was set. */
+  readonly url: string | null
+}
+
 /** The first line of the answer about access; the others are tokens. */
 export interface AccessHead {
   readonly edition: string
@@ -100,6 +108,16 @@ export const LineagesBody: TUnsafe<LineagesBody> = Type.Unsafe(
         reason: Type.Union(['init', 'restore', 'takeover', 'fork'].map((reason) => Type.Literal(reason))),
       }),
     ),
+  }),
+)
+
+export const OriginBody: TUnsafe<OriginBody> = Type.Unsafe(
+  Type.Object({
+    isOrigin: Type.Boolean(),
+    url: Type.Union([
+      Type.String({ maxLength: LIMITS.urlBytes, pattern: '^https?://[^/?#@\\s]+(/[^?#\\s]*)?$' }),
+      Type.Null(),
+    ]),
   }),
 )
 

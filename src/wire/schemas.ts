@@ -18,29 +18,32 @@ export const InstantText: TSchema = Type.String({ description: 'RFC 3339, UTC, m
 const MessageText = Type.String({ maxLength: LIMITS.messageBytes })
 const MemberIds = Type.Array(Type.String({ maxLength: 64 }), { maxItems: LIMITS.stageMembers })
 
-export const GenerationBody: TUnsafe<body.GenerationBody> = bodyOf(
-  Type.Object({
-    gid: GidText,
-    record: Type.Object({
-      v: Type.Literal(1),
-      number: Type.Integer(),
-      lineage: Type.String(),
-      parent: Type.Union([GidText, Type.Null()]),
-      parentDigest: Type.Union([DigestText, Type.Null()]),
-      metaset: DigestText,
-      created: InstantText,
-      publisher: Type.String(),
-      message: Type.String(),
-      rollbackOf: Type.Optional(GidText),
-    }),
-    state: Type.Union(['sealed', 'active', 'aborted', 'retired'].map((state) => Type.Literal(state))),
-    signatures: Type.Array(Type.String()),
+const Identity = {
+  gid: GidText,
+  record: Type.Object({
+    v: Type.Literal(1),
+    number: Type.Integer(),
+    lineage: Type.String(),
+    parent: Type.Union([GidText, Type.Null()]),
+    parentDigest: Type.Union([DigestText, Type.Null()]),
+    metaset: DigestText,
+    created: InstantText,
+    publisher: Type.String(),
+    message: Type.String(),
+    rollbackOf: Type.Optional(GidText),
   }),
-)
+}
+/** What changes in the life of a generation. */
+const Life = {
+  state: Type.Union(['sealed', 'active', 'aborted', 'retired'].map((state) => Type.Literal(state))),
+  signatures: Type.Array(Type.String()),
+}
+
+export const GenerationBody: TUnsafe<body.GenerationBody> = bodyOf(Type.Object({ ...Identity, ...Life }))
 
 export const GenerationsBody: TUnsafe<body.GenerationsBody> = bodyOf(
   Type.Object({
-    generations: Type.Array(GenerationBody),
+    generations: Type.Array(Type.Object({ ...Identity, ...Type.Partial(Type.Object(Life)).properties })),
     next: Type.Optional(Type.String({ description: 'path of the next page' })),
   }),
 )

@@ -21,6 +21,7 @@ const CHANGES: ReadonlySet<PropertyKey> = new Set([
   'finish',
   'flip',
   'adopt',
+  'hold',
   'open',
   'close',
   'lease',

@@ -21,7 +21,10 @@ export interface TestFace extends AsyncDisposable {
 const NO_RATE = { perSecond: 0, burst: 1 }
 
 /** What a node is among others. */
-export type FacePlace = Pick<FaceParts, 'standing' | 'relay' | 'elsewhere' | 'isDraining' | 'node'>
+export type FacePlace = Pick<
+  FaceParts,
+  'standing' | 'relay' | 'elsewhere' | 'whereOrigin' | 'isDraining' | 'node'
+>
 
 /** `parts` stand in the place of those of the engine, `place` in that of an origin, `options` in that of the usual ones. */
 export async function faceOver(
@@ -45,6 +48,7 @@ export async function faceOver(
     standing: originNode(at.depot.head, () => false),
     relay: async () => false,
     elsewhere: () => undefined,
+    whereOrigin: () => ({ isOrigin: true, url: null }),
     ...place,
     options: {
       closedReads: false,

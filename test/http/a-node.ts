@@ -13,6 +13,8 @@ import { type Asking, asking } from './well-formed.ts'
 export class TestNode implements Node {
   mode: NodeMode = 'fresh'
   isDraining = false
+  /** Whether another node has what is known. */
+  isElsewhere = false
   whenCut: NodeState['whenCut'] = 'refuse'
   /** The newest that it has heard of; the head where nothing is said. */
   heard: Gid | undefined
@@ -40,6 +42,10 @@ export class TestNode implements Node {
     return this.heard ?? this.#at.depot.head.now().gid
   }
 
+  isKnownElsewhere(): boolean {
+    return this.isElsewhere
+  }
+
   async confirm(signal: AbortSignal): Promise<void> {
     this.confirms += 1
     await this.onConfirm(signal)
@@ -58,6 +64,8 @@ export interface Replicating extends AsyncDisposable {
   readonly ask: Asking
   /** To whom requests were relayed. */
   readonly relayed: Target[]
+  /** How long each of them had for its first byte. */
+  readonly within: (number | undefined)[]
   /** Whether the relay answers. */
   origin: 'answers' | 'is silent'
 }
@@ -71,7 +79,9 @@ export async function replicating(place: Partial<FacePlace> = {}): Promise<Repli
   await published(at, {})
   const node = new TestNode(at)
   const relayed: Target[] = []
-  const relay: Relay = async (_request, reply, to) => {
+  const within: (number | undefined)[] = []
+  const relay: Relay = async (_request, reply, { to, withinMs }) => {
+    within.push(withinMs)
     relayed.push(to)
     if (here.origin === 'is silent') return false
     const generation = nextOf(at)
@@ -86,6 +96,7 @@ export async function replicating(place: Partial<FacePlace> = {}): Promise<Repli
     node,
     face,
     relayed,
+    within,
     ask: asking(face),
     origin: 'is silent',
     [Symbol.asyncDispose]: async () => {

@@ -46,6 +46,9 @@ const CHANGING = [
   '/v1/channels/stable/manifests/hello?range=%5E1.0.0&limit=1',
   '/v1/channels/other/manifests/%40scope%2Fname',
 ]
+/** Those of them that tell of the life of a generation, which is left out where an answer is the same for ever (I2). */
+const ALIVE = /^\/v1\/(?:head|generations)(?!.*diff)/
+
 /** K3: a versioned name. */
 const VERSIONED = [
   '/v1/channels/stable/manifests/hello/1.0.0',
@@ -54,6 +57,13 @@ const VERSIONED = [
   '/v1/channels/stable/files/hello/1.0.0/empty',
   '/v1/channels/other/manifests/%40scope%2Fname/0.1.0-rc.1',
 ]
+
+/** What a generation is for ever. */
+function withoutLife({ gid, record, generations, next }: Record<string, unknown>): object {
+  if (generations === undefined) return { gid, record }
+  const list = (generations as Record<string, unknown>[]).map((one) => withoutLife(one))
+  return { generations: list, ...(next === undefined ? {} : { next }) }
+}
 
 function at(path: string): string {
   return path.replace('FIRST', first)
@@ -68,7 +78,7 @@ describe.each(CHANGING)('%s', (path) => {
     expect(answer.header('depot-generation')).toBe(head)
     expect(answer.header('depot-head')).toBe(head)
     expect(answer.header('accept-ranges')).toBe('none')
-    expect(answer.header('content-location')).toBe(`/g/${head}${at(path)}`)
+    expect(answer.header('content-location')).toBe(ALIVE.test(path) ? undefined : `/g/${head}${at(path)}`)
     expect(answer.header('vary')).toContain('depot-min-generation, depot-exact-generation')
     expect(answer.header('repr-digest')).toBeUndefined()
   })
@@ -90,8 +100,9 @@ describe.each(CHANGING)('%s', (path) => {
     const unpinned = await ask(at(path))
     const pinned = await ask(`/g/${head}${at(path)}`)
     const exact = await ask(at(path), { headers: { 'depot-exact-generation': head } })
-    expect(pinned.body.equals(unpinned.body)).toBe(true)
-    expect(exact.body.equals(unpinned.body)).toBe(true)
+    expect(exact.body.equals(pinned.body)).toBe(true)
+    if (ALIVE.test(path)) expect(withoutLife(unpinned.json())).toEqual(pinned.json())
+    else expect(pinned.body.equals(unpinned.body)).toBe(true)
   })
 
   it('by header: kept by no cache, for the URL is that of the head', async () => {

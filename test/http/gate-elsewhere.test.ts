@@ -179,6 +179,7 @@ function guarded(node: Partial<Node>, asking: Asking): { server: FastifyInstance
   const whole: Node = {
     state: never,
     known: never,
+    isKnownElsewhere: () => false,
     confirm: async () => undefined,
     changed: async () => undefined,
     ...node,
@@ -189,7 +190,7 @@ function guarded(node: Partial<Node>, asking: Asking): { server: FastifyInstance
     clock: stillClock(),
     relay: async () => await Promise.resolve(false),
     elsewhere: () => undefined,
-    bounds: { holds: 2, confirmMs: 10 },
+    bounds: { holds: 2, graceMs: 10 },
   }
   const gate = new Gate(parts)
   const server = fastify()

@@ -83,6 +83,7 @@ const ROUTES: readonly string[] = [
   'post /v1/replication/objects',
   'get /v1/replication/log',
   'get /v1/replication/lineages',
+  'get /v1/replication/origin',
   'get /v1/replication/access',
 ]
 

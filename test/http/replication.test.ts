@@ -361,11 +361,20 @@ describe('the log', () => {
   })
 })
 
+describe('where the origin is', () => {
+  it('is told to those who follow: that it is this one, and how it is called', async () => {
+    const answer = await ask('/v1/replication/origin')
+    expect([answer.status, answer.json()]).toEqual([200, { isOrigin: true, url: null }])
+    expect(answer.header('cache-control')).toBe('private, no-store')
+  })
+})
+
 describe('what is for nodes', () => {
   const PATHS: readonly (readonly [string, string])[] = [
     ['POST', OBJECTS],
     ['GET', '/v1/replication/log'],
     ['GET', '/v1/replication/lineages'],
+    ['GET', '/v1/replication/origin'],
     ['GET', '/v1/replication/access'],
     ['POST', '/v1/nodes/r1/heartbeat'],
   ]

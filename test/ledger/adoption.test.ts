@@ -56,6 +56,23 @@ describe('an empty ledger', () => {
     expect([...generations.lineages().values()]).toEqual([INIT])
   })
 
+  it('holds one that was passed over as soon as it is told to, for good, and the others not', async () => {
+    await using folder = await temporaryFolder()
+    const flips = chain(4)
+    const before = await openedLedger(folder.path)
+    await adopted(before, flips)
+    await before.generations.hold(flips[1]!.gid)
+    const isHeld = (at: OpenLedger): boolean[] => flips.map(({ gid }) => at.generations.isHeld(gid))
+    expect(isHeld(before)).toEqual([false, true, false, true])
+    await before[Symbol.asyncDispose]()
+    await using after = await openedLedger(folder.path)
+    expect(isHeld(after)).toEqual([false, true, false, true])
+    expect(after.generations.get(flips[1]!.gid)).toEqual(generationOf(flips[1]))
+    expect(after.generations.head()).toEqual(generationOf(flips[3]))
+    // The chain goes on as if nothing had been.
+    expect(await adopted(after, chain(6))).toBe(chain(6)[5]!.gid)
+  })
+
   it('refuses a chain that does not begin at the beginning', async () => {
     await using folder = await temporaryFolder()
     await using ledger = await openedLedger(folder.path)

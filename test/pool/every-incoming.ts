@@ -73,6 +73,34 @@ export function everyIncoming(name: string, open: () => Promise<IncomingAtHand>)
       })
     })
 
+    it('is read while it comes, and is nothing when it has ended (U4)', async () => {
+      await using hand = await open()
+      const { incoming } = hand
+      const bytes = someBytes(200_000)
+      async function* seen(): AsyncGenerator<Uint8Array> {
+        for (let at = 0; at < bytes.length; at += 50_000) {
+          yield bytes.subarray(at, at + 50_000)
+          const here = (await incoming.offset('a')) ?? 0
+          expect(here).toBe(at + 50_000)
+          for (const [start, end] of [
+            [0, here],
+            [at - 10, at + 10],
+            [here - 1, here],
+            [here, here],
+          ] as const) {
+            const from = Math.max(0, start)
+            const read = await collected(incoming.read('a', from, end))
+            expect([from, end, read.equals(bytes.subarray(from, end))]).toEqual([from, end, true])
+          }
+        }
+      }
+      await incoming.append('a', 0, seen(), PLENTY)
+      expect((await collected(incoming.read('a', 199_990, 300_000))).length).toBe(10)
+      await incoming.finish('a', { digest: digestOf(bytes), size: bytes.length })
+      expect(await listed(incoming.read('a', 0, 10))).toEqual([])
+      expect(await listed(incoming.read('b', 0, 10))).toEqual([])
+    })
+
     it('takes no byte more than the size', async () => {
       await using hand = await open()
       const bytes = someBytes(100)

@@ -10,7 +10,8 @@ import type { Tree } from '../../src/metaset/tree.ts'
 import { type Digest, digestOf } from '../../src/model/digest.ts'
 import type { Generation } from '../../src/model/generation.ts'
 import { Follower, type FollowerEvents, type FollowerParts } from '../../src/replica/follow.ts'
-import { sleep } from '../../src/replica/sleep.ts'
+import { type PullParts, Pulls } from '../../src/replica/relay/pulls.ts'
+import { type Sleep, sleep } from '../../src/replica/sleep.ts'
 import type { Upstream } from '../../src/replica/upstream.ts'
 import {
   commit,
@@ -30,15 +31,19 @@ export async function replica(options: EngineOptions = {}): Promise<Engine> {
 
 export function partsOf(at: Engine, upstream: Upstream, more: Partial<FollowerParts> = {}): FollowerParts {
   const { depot, stores, clock, examine } = at
-  const { pool, reserve, nodes, incoming } = stores
+  const { pool, reserve, nodes, incoming, room } = stores
   const { head, views, reader } = depot
   const generations = stores.ledger.generations
   const random = realRandom
+  // Who fails tries again at once, and nobody is given up.
+  const wait: Sleep = async (milliseconds, signal) =>
+    await sleep(milliseconds > 20_000 ? milliseconds : 1, signal)
   return {
     pool,
     reserve,
     nodes,
     incoming,
+    room,
     generations,
     head,
     views,
@@ -47,10 +52,16 @@ export function partsOf(at: Engine, upstream: Upstream, more: Partial<FollowerPa
     clock,
     random,
     upstream,
-    // Who fails tries again at once, and nobody is given up.
-    sleep: async (milliseconds, signal) => await sleep(milliseconds > 20_000 ? milliseconds : 1, signal),
+    pulls: new Pulls({ incoming, pool, upstream, clock, sleep: wait, ...piecesOf(more) }),
+    sleep: wait,
     ...more,
   }
+}
+
+/** Where a test puts stores of its own in the place of the engine's. */
+function piecesOf({ pool, incoming, sleep: own }: Partial<FollowerParts>): Partial<PullParts> {
+  const stores = { ...(pool === undefined ? {} : { pool }), ...(own === undefined ? {} : { sleep: own }) }
+  return incoming === undefined ? stores : { ...stores, incoming: incoming as PullParts['incoming'] }
 }
 
 export interface Following extends AsyncDisposable {

@@ -2,6 +2,7 @@
  * A replica becomes what its origin is: the whole path from an empty folder, over real stores.
  */
 import { describe, expect, it } from 'vitest'
+import { failure } from '../../src/model/errors.ts'
 import type { Generation } from '../../src/model/generation.ts'
 import type { ProgressReport } from '../../src/replica/progress.ts'
 import { type Engine, engine, published, type Wished } from '../depot/an-engine.ts'
@@ -23,9 +24,16 @@ async function caughtUp(
   upstream: InProcess,
   generation: Generation,
 ): Promise<readonly unknown[]> {
-  await using follows = following(at, upstream)
+  await using follows = following(at, upstream, { room: FULL })
   await follows.shows(generation)
   return follows.failures
+}
+
+/** So that nothing is copied that was passed over: this is about the way to the head. */
+const FULL = {
+  demand: async (needed: number): Promise<void> => {
+    await Promise.reject(failure('disk-full', { free: 0, needed }))
+  },
 }
 
 describe('an empty folder', () => {

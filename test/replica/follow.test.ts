@@ -3,11 +3,12 @@
  * of it stops at once.
  */
 import { describe, expect, it } from 'vitest'
+import { copyId } from '../../src/depot/stage/stages.ts'
 import { encodeRecord, type Generation } from '../../src/model/generation.ts'
 import { LIMITS } from '../../src/model/limits.ts'
 import { BackOff, sleep } from '../../src/replica/sleep.ts'
 import { engine, published } from '../depot/an-engine.ts'
-import { expectEqual, following, replica } from './a-replica.ts'
+import { expectEqual, following, partsOf, replica } from './a-replica.ts'
 import { cutOff, InProcess, silence } from './an-upstream.ts'
 
 function sent({ gid, record }: Generation): { gid: Generation['gid']; bytes: Buffer } {
@@ -20,6 +21,84 @@ async function until(isSo: () => boolean): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
+
+describe('a follower that shows a head', () => {
+  it('drops what earlier copies have left, and leaves alone what is being pulled', async () => {
+    await using origin = await engine()
+    await using at = await replica()
+    const { incoming } = at.stores
+    const upstream = new InProcess(origin)
+    const left = copyId('0'.repeat(64))
+    const pulled = copyId('1'.repeat(64))
+    for (const id of [left, pulled]) await incoming.append(id, 0, piece(), 10)
+    const head = await published(origin, {})
+    const pulls = partsOf(at, upstream).pulls
+    await using follows = following(at, upstream, {
+      pulls: { bring: async (...asked) => await pulls.bring(...asked), owns: (id) => id === pulled },
+    })
+    await follows.shows(head)
+    await expect.poll(async () => await incoming.offset(left)).toBeUndefined()
+    expect(await incoming.offset(pulled)).toBe(4)
+  })
+})
+
+async function* piece(): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(Buffer.from('some'))
+}
+
+describe('a follower of a replica', () => {
+  it('waits for an upstream that is behind it, and takes it for nothing worse', async () => {
+    await using origin = await engine()
+    await using at = await replica()
+    const first = await published(origin, { version: '1.0.0' })
+    const second = await published(origin, { version: '2.0.0' })
+    const upstream = new InProcess(origin)
+    const more = { isUpstreamOrigin: () => false }
+    {
+      await using follows = following(at, upstream, more)
+      await follows.shows(second)
+    }
+    upstream.head = async () => await Promise.resolve(sent(first))
+    await using follows = following(at, upstream, more)
+    await until(() => follows.failures.length > 2)
+    expect(follows.failures).toContainEqual(expect.objectContaining({ code: 'generation-behind' }))
+    expect(follows.follower.state()).toMatchObject({ known: second.gid, isDiverged: false })
+    expect(at.depot.head.now().gid).toBe(second.gid)
+  })
+
+  it('waits for one that has told of a head before it had it', async () => {
+    await using origin = await engine()
+    await using at = await replica()
+    const first = await published(origin, { version: '1.0.0' })
+    const upstream = new InProcess(origin)
+    const log = upstream.log.bind(upstream)
+    upstream.log = (after, upTo, signal) => log(after, Math.min(upTo, 1), signal)
+    await using follows = following(at, upstream, { isUpstreamOrigin: () => false })
+    await follows.shows(first)
+    const second = await published(origin, { version: '2.0.0' })
+    await until(() => follows.failures.length > 2)
+    expect(follows.failures).toContainEqual(expect.objectContaining({ code: 'generation-behind' }))
+    expect(follows.follower.state()).toMatchObject({ known: second.gid, isDiverged: false })
+    upstream.log = log
+    await follows.shows(second)
+  })
+
+  it('sees that one tells another history than this node has', async () => {
+    await using origin = await engine()
+    await using at = await replica()
+    await published(origin, { version: '1.0.0' })
+    const upstream = new InProcess(origin)
+    const more = { isUpstreamOrigin: () => false }
+    {
+      await using follows = following(at, upstream, more)
+      await follows.shows(origin.depot.head.now())
+    }
+    await using stranger = await engine()
+    upstream.head = async () => await Promise.resolve(sent(stranger.depot.head.now()))
+    await using follows = following(at, upstream, more)
+    await until(() => follows.follower.state().isDiverged)
+  })
+})
 
 describe('a follower', () => {
   it('shows every head that its origin commits, and asks again only when there is one', async () => {

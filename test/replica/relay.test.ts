@@ -54,6 +54,16 @@ describe('a request that is relayed', () => {
     await expect.poll(() => at.relay.underWay).toBe(0)
   })
 
+  it('names who asked, behind whom others have named', async () => {
+    const seen: Seen[] = []
+    await using at = await relaying(telling(seen))
+    await exchange(at.url, '/', { headers: { 'x-forwarded-for': '192.0.2.7' } })
+    await exchange(at.url, '/', { method: 'POST' })
+    const named = seen.map(({ headers }) => String(headers['x-forwarded-for']))
+    expect(named[0]).toMatch(/^192\.0\.2\.7, .*127\.0\.0\.1$/)
+    expect(named[1]).toMatch(/^[^,]*127\.0\.0\.1$/)
+  })
+
   it('passes without what belongs to its connection', async () => {
     const seen: Seen[] = []
     await using at = await relaying(telling(seen))

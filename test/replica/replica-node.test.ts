@@ -42,6 +42,45 @@ describe('the state of a replica', () => {
     expect(at.mode).toBe('fresh')
   })
 
+  it('is diverged while the origin tells an older head than this node had when it asked', async () => {
+    at.head = gid(5)
+    for (const older of [gid(4), gid(5).replace('0123', 'ffff') as typeof at.head & string]) {
+      await at.confirmed(older)
+      expect([older, at.mode]).toEqual([older, 'diverged'])
+      await at.confirmed(gid(5))
+      expect(at.mode).toBe('fresh')
+    }
+    // What it has copied meanwhile was not known to whoever answered.
+    const confirming = at.node.confirm(NEVER)
+    const beat = await at.next()
+    at.head = gid(6)
+    beat.answer(gid(5))
+    await confirming
+    expect(at.mode).toBe('fresh')
+    // After a fork the records tell, and not the numbers.
+    await at.confirmed(gid(4, 'forkforkfork'))
+    expect(at.mode).toBe('fresh')
+  })
+
+  it('knows whether another node has what is known, as long as the origin is heard', async () => {
+    const one: NodeBody = {
+      id: 'r2',
+      role: 'replica',
+      state: 'fresh',
+      head: gid(2),
+      known: gid(2),
+      seenMsAgo: 5,
+    }
+    await at.confirmed(gid(2), [one])
+    expect([at.mode, at.node.isKnownElsewhere()]).toEqual(['lag', true])
+    at.clock.advance(LIMITS.leaseMs)
+    expect(at.node.isKnownElsewhere()).toBe(false)
+    for (const other of [{ id: 'r1' }, { state: 'lag' as const }, { head: gid(1) }]) {
+      await at.confirmed(gid(2), [{ ...one, ...other }])
+      expect([other, at.node.isKnownElsewhere()]).toEqual([other, false])
+    }
+  })
+
   it('counts a lease from when it was asked for', async () => {
     const confirming = at.node.confirm(NEVER)
     const beat = await at.next()

@@ -8,7 +8,9 @@ import type { Node } from '../../depot/node.ts'
 import { floorHere, pinHere, type Standpoint } from '../../depot/standing.ts'
 import { digestOfHex } from '../../model/digest.ts'
 import { isFailure } from '../../model/errors.ts'
+import type { Gid } from '../../model/generation.ts'
 import type { Soon } from '../../model/soon.ts'
+import { PATHS } from '../../wire/paths.ts'
 import { demandOf } from '../mounts.ts'
 import type { Asking } from './gate.ts'
 
@@ -36,8 +38,20 @@ export function readAsking(parts: Parts): Asking {
     const isVersioned =
       (here === 'none' || here === 'met') &&
       VERSIONED.some((end) => request.routeOptions.url?.endsWith(end) === true)
-    return isVersioned ? versioned(parts, request) : { kind: 'entry', floor: here }
+    if (isVersioned) return versioned(parts, request)
+    return {
+      kind: 'entry',
+      floor: here,
+      ...(isWatchOf(request, standpoint.known) ? { isWatching: true } : {}),
+    }
   }
+}
+
+/** Whether it waits for a head other than this one. */
+function isWatchOf({ query, routeOptions }: FastifyRequest, known: Gid): boolean {
+  return (
+    routeOptions.url === PATHS.head && (query as { readonly after?: string } | undefined)?.after === known
+  )
 }
 
 /** Only where the answer may depend on it is it looked up. */

@@ -15,7 +15,7 @@ import type { Clock } from '../../model/world.ts'
 import { HEADERS, NO_GENERATION } from '../../wire/headers.ts'
 import { gidOfHead } from '../answer.ts'
 import { demandOf } from '../mounts.ts'
-import { waitOf } from '../prefer.ts'
+import { isWaitAsked, waitOf } from '../prefer.ts'
 import { Passage } from './passage.ts'
 
 /** Who may answer in the place of this node. */
@@ -23,9 +23,14 @@ export type Target = 'origin' | 'any'
 
 /**
  * Has another node answer, on the connection of this request. False when nobody could, and nothing was sent; the reply
- * is hijacked otherwise. Fails with `relay-loop`.
+ * is hijacked otherwise. A read gets the first byte of its answer within `withinMs`, or none. Fails with `relay-loop`.
  */
-export type Relay = (request: FastifyRequest, reply: FastifyReply, to: Target) => Promise<boolean>
+export type Relay = (request: FastifyRequest, reply: FastifyReply, wish: RelayWish) => Promise<boolean>
+
+export interface RelayWish {
+  readonly to: Target
+  readonly withinMs?: number
+}
 
 /** Where a node is that has what this one lacks; undefined when none is known, or the client was sent here by one. */
 export type Elsewhere = (request: FastifyRequest) => string | undefined
@@ -42,8 +47,8 @@ export interface GateParts {
 export interface GateBounds {
   /** Requests that wait at one time. */
   readonly holds: number
-  /** The origin is asked for its word for so long, or for as long as the request may wait. */
-  readonly confirmMs: number
+  /** What is asked of another node may take so much longer than the request may wait. */
+  readonly graceMs: number
 }
 
 /** What became of requests that were not served at once. */
@@ -53,7 +58,7 @@ export type Outcome = (typeof OUTCOMES)[number]
 /** What a request asks, and the digest, gid or head that a refusal names. It may have to be looked up. */
 export type Asking = (request: FastifyRequest) => Soon<Question>
 
-const BOUNDS: GateBounds = { holds: LIMITS.holds, confirmMs: LIMITS.heartbeatMs }
+const BOUNDS: GateBounds = { holds: LIMITS.holds, graceMs: LIMITS.holdGraceMs }
 
 export class Gate {
   readonly #parts: GateParts
@@ -111,7 +116,7 @@ export class Gate {
         const step = passage.next(planFor(question, node.state()))
         if (step === 'serve') return true
         if (typeof step === 'object') return this.#refuse(exchange, step.refuse)
-        if (await this.#take(step, passage, exchange)) return false
+        if (await this.#take(step, passage, { ...exchange, question })) return false
       }
     } finally {
       raw.off('close', onClose)
@@ -122,7 +127,7 @@ export class Gate {
   async #take(
     step: Exclude<Step, 'serve' | object>,
     passage: Passage,
-    { request, reply }: Exchange,
+    { request, reply, question }: Exchange & { readonly question: Question },
   ): Promise<boolean> {
     const { relay, elsewhere } = this.#parts
     switch (step) {
@@ -130,11 +135,12 @@ export class Gate {
         await this.#confirm(passage)
         return false
       case 'hold':
-        await this.#hold(passage, { request, reply })
+        await this.#hold(passage, { request, reply }, question)
         return false
       case 'relay':
       case 'relay-origin': {
-        const isAnswered = await relay(request, reply, step === 'relay' ? 'any' : 'origin')
+        const to = step === 'relay' ? 'any' : 'origin'
+        const isAnswered = await relay(request, reply, { to, ...this.#within(passage, question) })
         if (isAnswered) this.#counts.relayed += 1
         return isAnswered
       }
@@ -148,22 +154,33 @@ export class Gate {
     }
   }
 
-  /** No request waits longer for the origin's word than it may wait at all, but for what one question takes (I16). */
+  /** No read waits longer for another node than it may wait at all (I16); what changes a depot takes its time. */
+  #within(passage: Passage, { kind }: Question): Pick<RelayWish, 'withinMs'> {
+    return kind === 'staging' || kind === 'write' ? {} : { withinMs: this.#askMs(passage) }
+  }
+
+  #askMs(passage: Passage): number {
+    return Math.max(passage.left() + this.#bounds.graceMs, 0)
+  }
+
   async #confirm(passage: Passage): Promise<void> {
-    const ms = Math.ceil(Math.max(passage.left(), this.#bounds.confirmMs))
+    const ms = Math.ceil(this.#askMs(passage))
     await this.#parts.node.confirm(AbortSignal.any([passage.gone, AbortSignal.timeout(ms)]))
     this.#counts.confirmed += 1
   }
 
-  async #hold(passage: Passage, { request, reply }: Exchange): Promise<void> {
+  async #hold(passage: Passage, { request, reply }: Exchange, question: Question): Promise<void> {
     const { holds: limit } = this.#bounds
+    const { node } = this.#parts
     if (this.#holds >= limit) throw failure('hold-limit', { limit })
     this.#holds += 1
-    if (passage.beginsToWait()) this.#counts.held += 1
-    if (request.headers['prefer'] !== undefined)
+    const isBrief = isReadyElsewhere(question, node)
+    if (passage.beginsToWait(isBrief ? LIMITS.holdElsewhereMs : passage.budgetMs)) this.#counts.held += 1
+    // A preference that was cut short was not applied (RFC 7240 §3).
+    if (!isBrief && isWaitAsked(request))
       reply.header('preference-applied', `wait=${Math.ceil(passage.budgetMs / 1000)}`)
     try {
-      await this.#parts.node.changed(passage.left(), passage.gone)
+      await node.changed(passage.holdLeft(), passage.gone)
     } finally {
       this.#holds -= 1
     }
@@ -209,6 +226,16 @@ const REFUSALS: Readonly<Partial<Record<ErrorCode, (refused: Refused) => DepotEr
 function wantedBy({ request, known }: Refused): string {
   const { pin, floor } = demandOf(request)
   return pin ?? (floor === 'head' ? undefined : floor) ?? known
+}
+
+/**
+ * Whether another node has what is wanted, as far as this one has heard: the balancer finds it sooner than this one gets
+ * it (PROTOCOL §6). Of a node that is fenced nobody knows: the others are as a rule, too.
+ */
+function isReadyElsewhere(question: Question, node: Node): boolean {
+  const { mode } = node.state()
+  const isKnown = question.kind === 'entry' || (question.kind === 'pinned' && question.pin === 'away')
+  return isKnown && (mode === 'lag' || mode === 'fresh') && node.isKnownElsewhere()
 }
 
 /** Milliseconds that a request may wait (PROTOCOL §6). */

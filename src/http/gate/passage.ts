@@ -11,7 +11,8 @@ export class Passage {
   readonly #ends: number
   readonly #tried = new Set<Step>()
   readonly #gone: AbortSignal
-  #wasHeld = false
+  /** Until when it is held; undefined before it is held for the first time. */
+  #holdEnds: number | undefined
 
   constructor(clock: Pick<Clock, 'monotonic'>, budgetMs: number, gone: AbortSignal) {
     this.#clock = clock
@@ -33,16 +34,21 @@ export class Passage {
     return this.#ends - this.#clock.monotonic()
   }
 
-  /** Whether it waits for the first time. */
-  beginsToWait(): boolean {
-    const isFirst = !this.#wasHeld
-    this.#wasHeld = true
+  /** Whether it waits for the first time: for as long as it may, but no longer than `mostMs`. */
+  beginsToWait(mostMs: number): boolean {
+    const isFirst = this.#holdEnds === undefined
+    this.#holdEnds ??= Math.min(this.#ends, this.#clock.monotonic() + mostMs)
     return isFirst
+  }
+
+  /** Milliseconds for which it may still be held. */
+  holdLeft(): number {
+    return (this.#holdEnds ?? this.#ends) - this.#clock.monotonic()
   }
 
   /** The first step of the plan that was not tried; waiting is tried for as long as there is time. */
   next(plan: Plan): Step {
-    if (this.left() <= 0) this.#tried.add('hold')
+    if (this.holdLeft() <= 0) this.#tried.add('hold')
     const step = plan.find((one) => one === 'serve' || typeof one === 'object' || !this.#tried.has(one))
     assert(step !== undefined, 'the last step of a plan is always taken')
     if (step !== 'hold') this.#tried.add(step)

@@ -44,11 +44,11 @@ export function headRoute(server: FastifyInstance, parts: Parts, readingOf: Read
       const before = await readingOf(request, reply)
       // Under a pin there is nothing to wait for.
       if (after === undefined || before.mount !== 'head')
-        return sendJson(request, reply, before, newestOf(parts, before))
+        return sendJson(request, reply, told(before), shown(before, newestOf(parts, before)))
       const arrived = await watch(parts, request, reply, after)
       if (!arrived) return reply.code(304).header('cache-control', 'no-store').send()
       const reading = await readingOf(request, reply)
-      return sendJson(request, reply, reading, newestOf(parts, reading))
+      return sendJson(request, reply, told(reading), shown(reading, newestOf(parts, reading)))
     },
   })
 }
@@ -58,7 +58,7 @@ export function generationRoutes(server: FastifyInstance, parts: Parts, readingO
     method: ['GET', 'HEAD'],
     url: PATHS.generations,
     schema: {
-      summary: 'The log, newest first',
+      summary: 'The log, newest first; under a pin without state and signatures',
       tags: ['time'],
       querystring: PageQuery,
       response: { 200: GenerationsBody },
@@ -77,7 +77,8 @@ export function generationRoutes(server: FastifyInstance, parts: Parts, readingO
         found.length > limit
           ? pinned(reading.view.gid, `${PATHS.generations}?limit=${limit}&after=${last ?? 0}`)
           : undefined
-      return sendJson(request, reply, reading, { generations, next })
+      const page = generations.map((generation) => shown(reading, generation))
+      return sendJson(request, reply, told(reading), { generations: page, next })
     },
   })
 
@@ -91,7 +92,8 @@ export function generationRoutes(server: FastifyInstance, parts: Parts, readingO
     },
     handler: async (request, reply) => {
       const reading = await readingOf(request, reply)
-      return sendJson(request, reply, reading, findGeneration(seenFrom(parts, reading), request.params.ref))
+      const found = findGeneration(seenFrom(parts, reading), request.params.ref)
+      return sendJson(request, reply, told(reading), shown(reading, found))
     },
   })
 
@@ -172,6 +174,17 @@ async function watch(
   if (head.isClosing()) reply.header('connection', 'close')
   reply.header(HEADERS.generation, head.now().gid)
   return arrived !== undefined
+}
+
+/** What changes in the life of a generation is not told under a pin, where an answer is the same for ever (I2). */
+function shown({ mount }: Reading, generation: Generation): Partial<Generation> {
+  if (mount === 'head') return generation
+  const { gid, record } = generation
+  return { gid, record }
+}
+
+function told(reading: Reading): Reading {
+  return reading.mount === 'head' ? { ...reading, tellsMore: true } : reading
 }
 
 /** The newest generation that a request may see: the head, or the pinned one. */

@@ -12,12 +12,14 @@ import { slices } from '../../model/slice.ts'
 import { batchedSize, batchHeader } from '../../wire/batch.ts'
 import { HEADERS, MEDIA } from '../../wire/headers.ts'
 import { PATHS } from '../../wire/paths.ts'
-import { LineagesBody, ObjectsRequest } from '../../wire/replication.ts'
+import { LineagesBody, ObjectsRequest, OriginBody } from '../../wire/replication.ts'
 import { ndjson } from '../ndjson.ts'
 import { pump } from '../pump.ts'
 import { formOf } from './objects.ts'
 
-type Parts = Pick<Depot, 'pool' | 'nodes' | 'head' | 'generations' | 'clock'>
+type Parts = Pick<Depot, 'pool' | 'nodes' | 'head' | 'generations' | 'clock'> & {
+  readonly whereOrigin: () => OriginBody
+}
 
 /** Of a batch, in one write. */
 const PIECE_BYTES = 262_144
@@ -61,6 +63,18 @@ export function replicationRoutes(server: FastifyInstance, parts: Parts): void {
       reply
         .header('cache-control', 'private, no-store')
         .send({ lineages: [...parts.generations.lineages().values()] }),
+  )
+
+  server.get(
+    PATHS.origin,
+    {
+      schema: {
+        summary: 'Whether this node is the origin, and where that is',
+        tags: ['replicate'],
+        response: { 200: OriginBody },
+      },
+    },
+    async (_request, reply) => reply.header('cache-control', 'private, no-store').send(parts.whereOrigin()),
   )
 }
 

@@ -1,0 +1,239 @@
+/**
+ * The place of a replica: it follows an upstream, tells the origin how it is, and has other nodes answer what it cannot.
+ */
+import { hostname } from 'node:os'
+import type { Depot } from '../depot/depot.ts'
+import type { Node } from '../depot/node.ts'
+import type { Relay } from '../http/gate/gate.ts'
+import { partsOf } from '../model/generation.ts'
+import { LIMITS } from '../model/limits.ts'
+import type { Clock, Log, Random } from '../model/world.ts'
+import { Follower, type FollowerEvents } from '../replica/follow.ts'
+import { AccessFollower } from '../replica/follow-access.ts'
+import { HttpUpstream } from '../replica/http-upstream.ts'
+import { askForOrigin, OriginAddress } from '../replica/origin-address.ts'
+import { accessAfter, sendHeartbeat, sendLeave } from '../replica/origin-calls.ts'
+import { Pulls } from '../replica/relay/pulls.ts'
+import { NodeRelay } from '../replica/relay/relay.ts'
+import { ReplicaNode } from '../replica/replica-node.ts'
+import { sleep } from '../replica/sleep.ts'
+import { Caller } from '../wire/caller.ts'
+import { parseNodeId } from '../wire/node-label.ts'
+import { SENT_ON } from '../wire/paths.ts'
+import type { Config } from './config.ts'
+import { accessEventsTo, eventsTo } from './follow-events.ts'
+import { type FollowCounts, watchFollowing } from './node-gauges.ts'
+import type { Place, PlaceParts } from './place.ts'
+
+/** After this long an answer to a write goes out, whether what was written is here or not. */
+const CATCH_UP_MS = 2_000
+const INSTANCE_BYTES = 8
+const NEVER = new AbortController().signal
+
+/** Whom a replica has before it. */
+interface Ahead {
+  readonly upstream: HttpUpstream
+  readonly pulls: Pulls
+  readonly origin: OriginAddress
+}
+
+/** A process of a node. */
+interface Identity {
+  readonly id: string
+  readonly instance: string
+}
+
+export function replicaPlace(config: Config, parts: PlaceParts): Place {
+  const { depot, random, log, metrics } = parts
+  const counts: FollowCounts = { shown: 0, failed: 0 }
+  const identity: Identity = {
+    id: config.nodeId ?? idOf(config),
+    instance: Buffer.from(random.bytes(INSTANCE_BYTES)).toString('hex'),
+  }
+  const ahead = aheadOf(config, parts)
+  const { origin, pulls } = ahead
+  const events = eventsTo(log, counts, () => {
+    node.wake()
+  })
+  const follower = followerOf(ahead, parts, events)
+  const node = nodeOf(config, parts, { ...identity, origin, follower })
+  const access = accessFollowerOf(origin, parts, counts)
+  const relay = relayOf(parts, { ...ahead, ...identity, node })
+  watchFollowing(metrics, { standing: () => node.standing(), follower, ...depot, relay, counts })
+  const ending = new AbortController()
+  let running: Promise<unknown> | undefined
+  return {
+    face: {
+      node: () => node.label(),
+      standing: node,
+      relay: relayBy(relay),
+      elsewhere: (request) => elsewhereOf(node.peers(), request.url, random),
+      whereOrigin: () => origin.told(),
+    },
+    start: () => {
+      const following = [follower, node, access]
+      running = Promise.all(following.map(async (one) => await one.run(ending.signal)))
+    },
+    release: () => {
+      node.release()
+    },
+    [Symbol.asyncDispose]: async () => {
+      ending.abort()
+      await running
+      await pulls.close()
+      // Only now, when nobody is answered here any more (PROTOCOL §11).
+      if (running !== undefined) await leave(origin, identity, log)
+    },
+  }
+}
+
+/** The node that is followed, and the origin behind it. */
+function aheadOf(config: Config, parts: PlaceParts): Ahead {
+  const url = config.upstream ?? ''
+  const caller = callerOf(url, config, parts)
+  const upstream = new HttpUpstream(caller)
+  return {
+    upstream,
+    pulls: new Pulls({ ...parts.store, upstream, clock: parts.clock, sleep }),
+    origin: new OriginAddress({
+      upstream: url,
+      ask: async (signal) => await askForOrigin(caller, signal),
+      callerOf: (at) => callerOf(at, config, parts),
+    }),
+  }
+}
+
+function callerOf(url: string, config: Config, { clock, random }: PlaceParts): Caller {
+  return new Caller({
+    url,
+    clock: { ...clock, sleep: async (ms, signal) => await sleep(ms, signal ?? NEVER) },
+    random,
+    ...(config.upstreamToken === undefined ? {} : { token: config.upstreamToken }),
+    bounds: { patience: LIMITS.leaseMs, firstPatience: LIMITS.leaseMs },
+  })
+}
+
+function followerOf({ upstream, pulls, origin }: Ahead, parts: PlaceParts, events: FollowerEvents): Follower {
+  const { depot, store } = parts
+  const { generations } = depot.ledger
+  return new Follower({
+    ...parts,
+    ...store,
+    ...depot,
+    upstream,
+    pulls,
+    isUpstreamOrigin: () => origin.isUpstream(),
+    generations,
+    sleep,
+    events,
+  })
+}
+
+function nodeOf(
+  { whenCut, publicUrl }: Config,
+  { depot, clock, log, isDraining }: PlaceParts,
+  own: Identity & { readonly origin: OriginAddress; readonly follower: Follower },
+): ReplicaNode {
+  const { id, instance, origin, follower } = own
+  return new ReplicaNode({
+    id,
+    instance,
+    head: depot.head,
+    follower,
+    heartbeat: async (report, signal) =>
+      await origin.reach(async (atOrigin) => await sendHeartbeat(atOrigin, id, report, signal), signal),
+    clock,
+    sleep,
+    log,
+    isDraining,
+    whenCut,
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+  })
+}
+
+/** Who may do what is the origin's to say, whoever the upstream is. */
+function accessFollowerOf(
+  origin: OriginAddress,
+  { depot, clock, random, log }: PlaceParts,
+  counts: FollowCounts,
+): AccessFollower {
+  return new AccessFollower({
+    access: depot.access,
+    changeAfter: async (edition, waitMs, signal) =>
+      await origin.reach(async (atOrigin) => await accessAfter(atOrigin, edition, waitMs, signal), signal),
+    clock,
+    random,
+    sleep,
+    events: accessEventsTo(log, counts),
+  })
+}
+
+function relayOf(
+  { depot, store, clock, log }: PlaceParts,
+  place: Pick<Ahead, 'origin' | 'pulls'> & Pick<Identity, 'id'> & { readonly node: ReplicaNode },
+): NodeRelay {
+  const { id, origin, pulls, node } = place
+  return new NodeRelay({
+    origin: () => origin.now(),
+    peers: () => node.peers(),
+    id,
+    pulls,
+    pool: store.pool,
+    log,
+    onWritten: async (generation) => await caughtUp(node, depot, generation, clock),
+  })
+}
+
+function relayBy(relay: NodeRelay): Relay {
+  return async (request, reply, wish) => {
+    const isAnswered = await relay.answer(request.raw, reply.raw, wish)
+    if (isAnswered) reply.hijack()
+    return isAnswered
+  }
+}
+
+/** An origin that does not hear of it forgets this node by and by. */
+async function leave(origin: OriginAddress, { id, instance }: Identity, log: Log): Promise<void> {
+  const signal = AbortSignal.timeout(LIMITS.heartbeatMs)
+  try {
+    await origin.reach(async (atOrigin) => await sendLeave(atOrigin, id, { instance }, signal), signal)
+  } catch (error) {
+    log.warn({ err: error }, 'the origin was not told that this node has left')
+  }
+}
+
+/** Waits until this node has what was written through it, for a while. */
+async function caughtUp(
+  node: Node,
+  { head }: Pick<Depot, 'head'>,
+  generation: string,
+  clock: Pick<Clock, 'monotonic'>,
+): Promise<void> {
+  const [gid = '', state] = generation.split(';')
+  // Of a stage: nothing of it comes here before it is committed.
+  if (state !== undefined) return
+  const wanted = Number(/^g(\d+)\./.exec(gid)?.[1] ?? Number.NaN)
+  const ends = clock.monotonic() + CATCH_UP_MS
+  for (;;) {
+    const left = ends - clock.monotonic()
+    const has = head.isThere() ? partsOf(head.now().gid).number : -1
+    if (!(has < wanted) || left <= 0) return
+    await node.changed(left, NEVER)
+  }
+}
+
+/** The same request at another node, unless it was sent here by one. */
+function elsewhereOf(peers: readonly string[], url: string, random: Random): string | undefined {
+  const mark = url.indexOf('?')
+  const path = mark === -1 ? url : url.slice(0, mark)
+  const query = mark === -1 ? '' : url.slice(mark + 1)
+  if (peers.length === 0 || new URLSearchParams(query).has(SENT_ON)) return undefined
+  const [chance = 0] = random.bytes(1)
+  const peer = peers[chance % peers.length] ?? ''
+  return `${peer.replace(/\/+$/, '')}${path}?${query === '' ? '' : `${query}&`}${SENT_ON}=1`
+}
+
+/** Where it runs, in letters that an id may have. */
+function idOf({ listen }: Config): string {
+  return parseNodeId(`${hostname()}-${listen.port}`.toLowerCase().replaceAll(/[^a-z0-9._-]/g, '-'))
+}
