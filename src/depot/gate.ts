@@ -137,8 +137,11 @@ const PINNED: Readonly<Record<PinHere, Row>> = {
 }
 
 const VERSIONED_HERE: Row = everywhere(SERVE)
-/** That something is not there is said by a node that is sure of its head, and by the origin. */
-const VERSIONED_ABSENT: Row = everywhere(SERVE, {
+/**
+ * That something is not there is said by the origin, or with its word of this moment: a node that was cut off is fresh
+ * until its lease ends, and what it lacks may be active for as long (I13).
+ */
+const VERSIONED_ABSENT: Row = everywhere(['confirm', 'serve'], {
   fenced: HOLD_ALONE,
   lag: ['relay-origin', { refuse: 'generation-behind' }],
   cut: UNCONFIRMED,
@@ -188,7 +191,7 @@ function isOldEnough(floor: FloorHere, { mode, whenCut }: NodeState): boolean {
 }
 
 function rowOfThing({ kind, isHere }: Extract<Question, { isHere: boolean }>, isOrigin: boolean): Row {
-  if (kind === 'versioned') return isHere ? VERSIONED_HERE : VERSIONED_ABSENT
+  if (kind === 'versioned') return isHere || isOrigin ? VERSIONED_HERE : VERSIONED_ABSENT
   return isHere || isOrigin ? OBJECT_HERE : OBJECT_ABSENT
 }
 

@@ -15,9 +15,10 @@ import {
   pinnedIsExact,
 } from './checks/order.ts'
 import { oneCommit } from './checks/publish.ts'
-import { type Check, told, type Violation } from './finding.ts'
+import { type Check, Tally, told, type Violation } from './finding.ts'
 import type { History } from './history.ts'
-import { isOfBalancer } from './reading.ts'
+import { isOfBalancer, isPinned } from './reading.ts'
+import { type StockReport, stockReport } from './stock.ts'
 
 export const CHECKS: Readonly<Record<string, Check>> = {
   I1: stampedOnce,
@@ -56,10 +57,21 @@ export interface Report {
   readonly apart: readonly Violation[]
   /** Answers that a balancer made itself, by its name. */
   readonly ofBalancers: Readonly<Record<string, number>>
+  /** By invariant, what there was to judge: one without any has not passed. */
+  readonly cases: Readonly<Record<string, number>>
+  readonly stock: StockReport
 }
 
 export function check(history: History): Report {
-  const found = Object.values(CHECKS).flatMap((one) => one(history))
+  const tallies = new Map<string, Tally>()
+  const judged = (checks: Readonly<Record<string, Check>>): readonly Violation[] =>
+    Object.entries(checks).flatMap(([name, one]) => {
+      const tally = new Tally()
+      tallies.set(name, tally)
+      return one(history, tally)
+    })
+  const found = judged(CHECKS)
+  const apart = judged(CHECKS_OF_FENCE)
   const cached = found.filter(
     ({ invariant, rows }) =>
       BEHIND_CACHE.has(invariant) && rows.some((row) => CACHES.has(history.text('through', row) ?? '')),
@@ -67,8 +79,13 @@ export function check(history: History): Report {
   return {
     requests: history.length,
     violations: [...found, ...cached.map((violation) => ({ ...violation, invariant: 'I27' }))],
-    apart: Object.values(CHECKS_OF_FENCE).flatMap((one) => one(history)),
+    apart,
     ofBalancers: countOfBalancers(history),
+    cases: {
+      ...Object.fromEntries([...tallies].map(([name, { count }]) => [name, count])),
+      I27: countBehindCaches(history),
+    },
+    stock: stockReport(history),
   }
 }
 
@@ -80,6 +97,13 @@ export function reportTold(history: History, report: Report): string {
     ...Object.entries(ofBalancers).map(([name, count]) => `${count} answers that ${name} made itself`),
     ...[...violations, ...apart].map((violation) => told(history, violation)),
   ].join('\n')
+}
+
+function countBehindCaches(history: History): number {
+  let count = 0
+  for (let row = 0; row < history.length; row += 1)
+    if (CACHES.has(history.text('through', row) ?? '') && isPinned(history, row)) count += 1
+  return count
 }
 
 function countOfBalancers(history: History): Record<string, number> {

@@ -6,15 +6,19 @@ import { Hearing } from './hearing.ts'
 import type { Asker, RequestLine } from './line.ts'
 
 export function fetchRecorded(
-  asker: () => Asker,
+  asker: (url: URL) => Asker,
   add: (line: RequestLine) => void,
   now: () => number,
 ): Fetch {
   return async (url, init) => {
     const method = init.method ?? 'GET'
     const headers = Object.fromEntries(new Headers(init.headers).entries())
-    const hearing = new Hearing(asker(), { method, url: url.pathname + url.search, headers }, now)
+    const hearing = new Hearing(asker(url), { method, url: url.pathname + url.search, headers }, now)
+    let isOver = false
     const end = (error?: string): void => {
+      // A body that is left while a piece of it is under way ends twice.
+      if (isOver) return
+      isOver = true
       hearing.end(error)
       // `fetch` has decoded the body, so its bytes are not those that were sent.
       if (hearing.line().encoding !== undefined) hearing.note({ digest: undefined })
@@ -24,7 +28,7 @@ export function fetchRecorded(
     try {
       response = await fetch(url, init)
     } catch (error) {
-      end(init.signal?.aborted === true ? 'given up' : reasonOf(error))
+      end(reasonIn(init, reasonOf(error)))
       throw error
     }
     hearing.begin(response.status, [...response.headers.entries()].flat())
@@ -32,7 +36,10 @@ export function fetchRecorded(
       end()
       return response
     }
-    return new Response(listened(response.body, hearing, end), response)
+    return new Response(
+      listened(response.body, hearing, (error) => end(error && reasonIn(init, error))),
+      response,
+    )
   }
 }
 
@@ -43,10 +50,13 @@ function listened(
   end: (error?: string) => void,
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader()
+  let isLeft = false
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       try {
         const { done, value } = await reader.read()
+        // Who has left wants no more of it, also of what was under way.
+        if (isLeft) return
         if (done) {
           end()
           controller.close()
@@ -55,15 +65,22 @@ function listened(
           controller.enqueue(value)
         }
       } catch (error) {
+        if (isLeft) return
         end(reasonOf(error))
         controller.error(error)
       }
     },
     async cancel(reason) {
+      isLeft = true
       end('given up')
       await reader.cancel(reason)
     },
   })
+}
+
+/** Who has given up is told of it as of a failure. */
+function reasonIn({ signal }: RequestInit, reason: string): string {
+  return signal?.aborted === true ? 'given up' : reason
 }
 
 function reasonOf(error: unknown): string {

@@ -4,18 +4,10 @@
 import { createReadStream } from 'node:fs'
 import { StringDecoder } from 'node:string_decoder'
 import { type Column, dense, sparse, Texts } from './columns.ts'
-import type {
-  ContentLine,
-  Kind,
-  Line,
-  ListedLine,
-  RequestLine,
-  RetiredLine,
-  Trouble,
-  WindowLine,
-} from './line.ts'
+import type { ContentLine, Kind, Line, ListedLine, RequestLine, RetiredLine, Trouble } from './line.ts'
 import { splitPin } from './line.ts'
 import { Order } from './order.ts'
+import { Windows } from './windows.ts'
 
 /** Texts that nearly all requests have. */
 const COMMON = [
@@ -67,13 +59,14 @@ export class History {
   readonly retired: RetiredLine[] = []
   readonly contents: ContentLine[] = []
   readonly listed: ListedLine[] = []
-  readonly windows: WindowLine[] = []
+  readonly windows: Windows = new Windows()
   #length = 0
   readonly #texts: Readonly<Record<TextField, Column>>
   readonly #numbers: Readonly<Record<NumberField, Column>>
   readonly #kinds = dense((rows) => new Uint8Array(rows))
   readonly #methods = dense((rows) => new Uint8Array(rows))
   readonly #previews = sparse(0)
+  readonly #stock = sparse(0)
 
   constructor() {
     const common = COMMON.map((name) => [name, dense((rows) => new Uint32Array(rows))] as const)
@@ -118,7 +111,7 @@ export class History {
         this.listed.push(line)
         break
       case 'window':
-        this.windows.push(line)
+        this.windows.add(line)
         break
     }
   }
@@ -150,6 +143,11 @@ export class History {
     return this.#previews.get(row) === 1
   }
 
+  /** Of a client that pins nothing and sends no floor. */
+  isStock(row: number): boolean {
+    return this.#stock.get(row) === 1
+  }
+
   url(row: number): string {
     const pin = this.text('pin', row)
     return pin === undefined ? (this.text('path', row) ?? '') : `/g/${pin}${this.text('path', row)}`
@@ -157,10 +155,12 @@ export class History {
 
   /** Whether some of the time of a request lies in such a window. */
   isDuring(row: number, ...troubles: readonly Trouble[]): boolean {
-    const [start, end] = [this.number('start', row), this.number('end', row)]
-    return this.windows.some(
-      ({ trouble, from, to }) => troubles.includes(trouble) && start <= to && end >= from,
-    )
+    return this.windows.isDuring(this.number('start', row), this.number('end', row), troubles)
+  }
+
+  /** Milliseconds from `start` to `end` that lie in such windows. */
+  within(start: number, end: number, ...troubles: readonly Trouble[]): number {
+    return this.windows.within(start, end, troubles)
   }
 
   #addRequest(line: RequestLine): void {
@@ -183,6 +183,7 @@ export class History {
     const method = METHODS.indexOf(line.method)
     this.#methods.set(row, method === -1 ? METHODS.length : method)
     if (line.preview === true) this.#previews.set(row, 1)
+    if (line.stock === true) this.#stock.set(row, 1)
   }
 }
 

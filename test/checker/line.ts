@@ -17,6 +17,8 @@ export interface Asker {
   /** What the client takes for its floor when it asks, and the lineage it was told to accept since (I12). */
   readonly floor?: string
   readonly accepted?: string
+  /** It pins nothing and sends no floor, so its sessions may mix: they are told apart (I9 is not for them). */
+  readonly stock?: boolean
 }
 
 /** A request and what came of it. What is not there was not there on the wire. */
@@ -111,10 +113,27 @@ export interface ListedLine {
 
 /**
  * `roll` SIGTERM and restart, `kill` kill -9, `activation`, `origin-down`: while one replica is fresh, no GET may fail
- * in these (I18). `dark`: no replica is fresh. `stop`, `delay`: SIGSTOP of a node, a slow network. `holds`: the test
- * keeps as many requests waiting as a node allows (I17).
+ * in these (I18). `dark`: no replica answers. `unsure`: some do, and none of them can reach the origin, so that none is
+ * fresh for certain. `link`: a connection between nodes was cut, and with it what was relayed on it. `stop`, `delay`:
+ * SIGSTOP of a node, a slow network. `late`: this machine let a process wait that had something to do (I16). `holds`: the
+ * test keeps as many requests waiting as a node allows (I17). `full`, `reload`: the disk of a node, the balancer.
  */
-export type Trouble = 'roll' | 'kill' | 'activation' | 'origin-down' | 'dark' | 'stop' | 'delay' | 'holds'
+export const TROUBLES = [
+  'roll',
+  'kill',
+  'activation',
+  'origin-down',
+  'dark',
+  'unsure',
+  'link',
+  'stop',
+  'delay',
+  'late',
+  'holds',
+  'full',
+  'reload',
+] as const
+export type Trouble = (typeof TROUBLES)[number]
 
 export interface WindowLine {
   readonly what: 'window'

@@ -26,10 +26,15 @@ export function isPinned(history: History, row: number): boolean {
   return history.id('pin', row) !== 0 || history.id('exact', row) !== 0
 }
 
+/** A node sends the client to another one, for it has not what was asked: that is a refusal, and no answer. */
+export function isSentOn(history: History, row: number): boolean {
+  return history.number('status', row) === 307 && /[?&]_h=/.test(history.text('location', row) ?? '')
+}
+
 /** "Unpinned OK" of the protocol: an answer that says what the head is. */
 export function isHeadRead(history: History, row: number): boolean {
   const kind = history.kind(row)
-  if ((kind !== 'K1' && kind !== 'K2') || isPinned(history, row)) return false
+  if ((kind !== 'K1' && kind !== 'K2') || isPinned(history, row) || isSentOn(history, row)) return false
   return [200, 304, 307].includes(history.number('status', row))
 }
 
@@ -51,6 +56,13 @@ export function isOfBalancer(history: History, row: number): boolean {
     history.number('status', row) >= 400 &&
     (history.text('type', row) ?? '').startsWith('text/html')
   )
+}
+
+/** Sent on by a node, or a write that a replica has answered: it does none itself. */
+export function isRelayed(history: History, row: number): boolean {
+  const isOfReplica = (history.text('node', row) ?? '').includes(';role=replica')
+  const isWrite = history.kind(row) === 'K7' && history.number('status', row) < 300
+  return history.id('relayed', row) !== 0 || (isWrite && isOfReplica)
 }
 
 export function rowsWhere(history: History, isWanted: (row: number) => boolean): Uint32Array {

@@ -17,6 +17,8 @@ export interface RecordedAsk extends Ask {
   readonly hop?: number
   /** Of the bytes that came before, when a download goes on; it takes those of this answer. */
   readonly pieces?: Hash
+  /** Wants no more after so many bytes of the body; `pieces` gets exactly those. */
+  readonly until?: number
   readonly signal?: AbortSignal
   readonly deadlineMs?: number
 }
@@ -28,6 +30,7 @@ export interface Heard {
 }
 
 const DEADLINE_MS = 60_000
+const GIVEN_UP = 'given up'
 
 /** Milliseconds of a clock that is the same in every process of this machine. */
 export function monotonicMs(): number {
@@ -37,6 +40,7 @@ export function monotonicMs(): number {
 export class Recorder implements AsyncDisposable {
   readonly #file: WriteStream
   #failure: Error | undefined
+  #draining: Promise<void> | undefined
 
   private constructor(file: WriteStream) {
     this.#file = file
@@ -59,7 +63,7 @@ export class Recorder implements AsyncDisposable {
 
   /** A request as it stands, without redirects. Never fails for what the other side does: that is written down. */
   async ask(asker: Asker, origin: string, path: string, ask: RecordedAsk = {}): Promise<Heard> {
-    if (this.#file.writableNeedDrain) await once(this.#file, 'drain')
+    await this.#drained()
     const method = ask.method ?? 'GET'
     const hearing = new Hearing(asker, { method, url: path, headers: ask.headers ?? {} }, monotonicMs)
     if (ask.hop !== undefined) hearing.note({ hop: ask.hop })
@@ -68,15 +72,20 @@ export class Recorder implements AsyncDisposable {
       answer = await sent(origin, path, ask)
       hearing.begin(answer.statusCode ?? 0, answer.rawHeaders)
       const isPiece = answer.statusCode === 200 || answer.statusCode === 206
-      for await (const piece of answer as AsyncIterable<Buffer>) {
+      let left = ask.until ?? Number.POSITIVE_INFINITY
+      for await (const whole of answer as AsyncIterable<Buffer>) {
+        const piece = whole.subarray(0, left)
+        left -= piece.length
         hearing.take(piece)
         if (isPiece) ask.pieces?.update(piece)
+        // Leaving the loop breaks the connection.
+        if (left === 0) throw new Error(GIVEN_UP)
       }
       if (ask.pieces !== undefined && answer.statusCode === 206)
         hearing.note({ whole: ask.pieces.copy().digest('hex') })
       hearing.end()
     } catch (error) {
-      hearing.end(ask.signal?.aborted === true ? 'given up' : reasonOf(error))
+      hearing.end(ask.signal?.aborted === true ? GIVEN_UP : reasonOf(error))
     }
     const line = hearing.line()
     this.add(line)
@@ -85,8 +94,17 @@ export class Recorder implements AsyncDisposable {
   }
 
   /** For `connect({ fetch })`. The asker is looked at for every request, for what it knows changes. */
-  fetch(asker: () => Asker): Fetch {
+  fetch(asker: (url: URL) => Asker): Fetch {
     return fetchRecorded(asker, (line) => this.add(line), monotonicMs)
+  }
+
+  /** Many may wait for it at one time. */
+  async #drained(): Promise<void> {
+    if (!this.#file.writableNeedDrain) return
+    this.#draining ??= once(this.#file, 'drain').then(() => {
+      this.#draining = undefined
+    })
+    await this.#draining
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -41,14 +41,15 @@ describe('depot lb-config haproxy', () => {
       'option forwardfor',
     ])
       expect(settings).toContain(setting)
-    expect(settings.join('\n')).not.toContain('observe')
+    expect(settings.join('\n')).not.toContain('observe layer7')
   })
 
   it('lists every replica in three places: ready, second tier, and checked for it', async () => {
+    const passive = 'observe layer4 error-limit 1 on-error mark-down'
     const servers = settingsOf(await made('haproxy')).filter((line) => line.startsWith('server '))
     expect(servers).toEqual([
-      'server r1 10.0.0.1:8741 check inter 500ms fall 2 rise 2',
-      'server r2 [fd00::2]:8742 check inter 500ms fall 2 rise 2',
+      `server r1 10.0.0.1:8741 check inter 500ms fall 2 rise 2 ${passive}`,
+      `server r2 [fd00::2]:8742 check inter 500ms fall 2 rise 2 ${passive}`,
       'server r1b 10.0.0.1:8741 backup track lax/r1',
       'server r2b [fd00::2]:8742 backup track lax/r2',
       'server r1 10.0.0.1:8741 check inter 1s fall 3',

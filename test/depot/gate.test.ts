@@ -176,7 +176,7 @@ const TABLE: readonly (readonly [Question, readonly string[]])[] = [
   [
     { kind: 'versioned', isHere: false },
     [
-      'serve',
+      'confirm, serve',
       HOLD,
       'relay-origin, no generation-behind',
       'no head-unconfirmed',
@@ -262,8 +262,7 @@ describe('every cell', () => {
     ]
     for (const { state, question, plan } of cells) {
       const isAbsent = 'isHere' in question && !question.isHere
-      if (isAbsent && plan.includes('serve'))
-        expect(state.isOrigin || (state.mode === 'fresh' && question.kind === 'versioned')).toBe(true)
+      if (isAbsent && plan.includes('serve')) expect(state.isOrigin || plan[0] === 'confirm').toBe(true)
       const last = plan.at(-1)
       const isUnknown =
         question.kind === 'entry'

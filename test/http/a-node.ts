@@ -16,6 +16,7 @@ export class TestNode implements Node {
   /** Whether another node has what is known. */
   isElsewhere = false
   whenCut: NodeState['whenCut'] = 'refuse'
+  isSilent = false
   /** The newest that it has heard of; the head where nothing is said. */
   heard: Gid | undefined
   confirms = 0
@@ -34,8 +35,8 @@ export class TestNode implements Node {
   }
 
   state(): NodeState {
-    const { mode, isDraining, whenCut } = this
-    return { mode, isDraining, whenCut, isOrigin: false }
+    const { mode, isDraining, whenCut, isSilent } = this
+    return { mode, isDraining, whenCut, isOrigin: false, isSilent }
   }
 
   known(): Gid {

@@ -110,6 +110,15 @@ describe('K0', () => {
     expect([here.relayed, here.node.waits, here.node.confirms]).toEqual([[], [], 0])
   })
 
+  it('answers for a node that lags, and whose origin has died, as for one that is cut off: pins are there still', async () => {
+    here.node.mode = 'lag'
+    here.node.isSilent = true
+    here.node.whenCut = 'serve'
+    expect(await statuses('GET')).toEqual([200, 503, 200])
+    here.node.whenCut = 'refuse'
+    expect(await statuses('GET')).toEqual([200, 503, 503])
+  })
+
   async function statuses(method: string): Promise<readonly number[]> {
     const all: number[] = []
     for (const path of ['/livez', '/readyz', '/servez']) {

@@ -101,6 +101,23 @@ describe('a pin', () => {
     expect((await here.ask(path)).text).toBe(OF_ORIGIN)
   })
 
+  it('that a catalog is to be compared with is asked as a pin is, and never called lost by a node that lags', async () => {
+    here.node.heard = nextOf(here.at)
+    const path = `/v1/channels/stable/catalog?since=${nextOf(here.at)}`
+    const behind = await here.ask(path)
+    expect([behind.status, behind.problem]).toEqual([503, 'generation-behind'])
+    here.origin = 'answers'
+    const own = here.at.depot.head.now().gid
+    for (const each of [path, `/g/${own}${path}`]) expect((await here.ask(each)).text).toBe(OF_ORIGIN)
+    here.node.heard = own
+    here.node.mode = 'cut'
+    expect((await here.ask(path)).problem).toBe('origin-unreachable')
+    here.node.mode = 'fresh'
+    const unknown = await here.ask(path)
+    expect([unknown.status, unknown.problem, here.node.confirms]).toEqual([410, 'generation-lost', 1])
+    expect((await here.ask(`/v1/channels/stable/catalog?since=${own}`)).status).toBe(200)
+  })
+
   it('that nobody announced is not there, after one question', async () => {
     const answer = await here.ask(`/g/${nextOf(here.at)}/v1/channels`)
     expect([answer.status, answer.problem]).toEqual([404, 'generation-unknown'])

@@ -3,6 +3,7 @@
  * as long as the node that is asked to wait says.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { failure } from '../../src/model/errors.ts'
 import { published } from '../depot/an-engine.ts'
 import { metric, nextOf, OF_ORIGIN, type Replicating, replicating } from './a-node.ts'
 
@@ -33,6 +34,35 @@ async function catchUp(): Promise<void> {
   await published(here.at, { version: '2.0.0' })
   here.node.mode = 'fresh'
 }
+
+describe('a node that is fresh', () => {
+  it('says that a version is nowhere only after the origin has told it what is newest', async () => {
+    expect((await here.ask(VERSIONED)).status).toBe(200)
+    expect(here.node.confirms).toBe(0)
+    const absent = await here.ask(ABSENT)
+    expect([absent.status, absent.header('depot-generation'), here.node.confirms]).toEqual([
+      404,
+      headGid(),
+      1,
+    ])
+    // It was cut off, and does not know it yet.
+    here.node.onConfirm = async () => {
+      here.node.mode = 'lag'
+      return await Promise.resolve()
+    }
+    here.origin = 'answers'
+    expect((await here.ask(ABSENT)).text).toBe(OF_ORIGIN)
+    expect(here.relayed).toEqual(['origin'])
+  })
+
+  it('says nothing of it while the origin is silent', async () => {
+    here.node.onConfirm = async () =>
+      await Promise.reject(failure('origin-unreachable', { reason: 'it does not answer' }))
+    const absent = await here.ask(ABSENT)
+    expect([absent.status, absent.problem]).toEqual([503, 'origin-unreachable'])
+    expect((await here.ask(VERSIONED)).status).toBe(200)
+  })
+})
 
 describe('a node that lags', () => {
   beforeEach(() => {

@@ -18,6 +18,8 @@ export interface Balancer extends AsyncDisposable {
   readonly process: ChildProcess
   /** What it has said so far. */
   log(): string
+  /** Has it read its configuration again, as an operator does: new workers take over, the old ones end what they have. */
+  reload(): void
 }
 
 const FOLDERS = ['/usr/sbin', '/usr/local/sbin', '/usr/bin', '/usr/local/bin']
@@ -70,7 +72,13 @@ export async function balancer(program: Program, replicas: readonly string[]): P
     await end()
     throw error
   }
-  return { url: `http://${listen}`, process: child, log: () => text, [Symbol.asyncDispose]: end }
+  return {
+    url: `http://${listen}`,
+    process: child,
+    log: () => text,
+    reload: () => void child.kill(program === 'haproxy' ? 'SIGUSR2' : 'SIGHUP'),
+    [Symbol.asyncDispose]: end,
+  }
 }
 
 /** Asks the program itself whether it takes the configuration; what it has against it. */
@@ -91,13 +99,14 @@ export async function judge(program: Program, config: string): Promise<string> {
 }
 
 function flagsOf(program: Program, file: string): readonly string[] {
-  if (program === 'haproxy') return ['-db', '-f', file]
+  // A master that takes a reload, in the foreground.
+  if (program === 'haproxy') return ['-W', '-db', '-f', file]
   const globals = `daemon off; pid ${file}.pid; error_log stderr warn;`
   return ['-e', 'stderr', '-g', globals, '-c', file]
 }
 
 /** One that was free a moment ago. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

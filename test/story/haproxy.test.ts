@@ -73,6 +73,23 @@ describe('HAProxy in front of two', () => {
       expect((await exchange(front.url, '/v1/head')).status).toBe(200)
   })
 
+  it('finds the one that is left when the others were killed at one moment', async () => {
+    await using left = await fakeReplica('left')
+    for (let round = 0; round < 5; round += 1) {
+      const others = await Promise.all([fakeReplica('one'), fakeReplica('two')])
+      await using front = await balancer(
+        'haproxy',
+        [left, ...others].map(({ url }) => url),
+      )
+      for (const other of others) await other[Symbol.asyncDispose]()
+      // At once and many: the balancer chooses for each of them while it has not looked yet.
+      const answers = await Promise.all(
+        Array.from({ length: TRIES }, async () => await exchange(front.url, '/v1/head')),
+      )
+      expect(new Set(answers.map(({ status, text }) => `${status} ${text}`))).toEqual(new Set(['200 left']))
+    }
+  })
+
   it('asks those that can serve only when none is ready, and comes back', async () => {
     await using one = await fakeReplica('one')
     await using two = await fakeReplica('two')

@@ -16,6 +16,8 @@ export interface ServeOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** By default that of the depot's own administrator. */
   readonly token?: string
+  /** Another program than that of this folder: a copy of it with one thing changed. */
+  readonly bin?: string
   /** Another user, where the test may become one. */
   readonly uid?: number
 }
@@ -77,7 +79,7 @@ export async function refused(options: ServeOptions): Promise<Exit> {
   return exit
 }
 
-function start({ data, flags = [], environment = {}, uid }: ServeOptions): {
+function start({ data, flags = [], environment = {}, bin = BIN, uid }: ServeOptions): {
   readonly child: ChildProcess
   readonly ended: Promise<Exit>
   readonly log: () => string
@@ -93,7 +95,7 @@ function start({ data, flags = [], environment = {}, uid }: ServeOptions): {
     '0',
     ...flags,
   ]
-  const child = spawn(process.execPath, [BIN, ...words], {
+  const child = spawn(process.execPath, [bin, ...words], {
     cwd: data.slice(0, data.lastIndexOf('/')),
     env: { PATH: process.env['PATH'], ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -11,6 +11,8 @@ export interface HaproxyWish {
   readonly replicas: readonly string[]
 }
 
+const PASSIVE = 'observe layer4 error-limit 1 on-error mark-down'
+
 export function haproxyConfig({ listen, replicas }: HaproxyWish): string {
   const servers = (write: (name: string, address: string) => string): string =>
     replicas.map((address, at) => `  server ${write(`r${at + 1}`, address)}`).join('\n')
@@ -58,8 +60,9 @@ backend depot
   option httpchk
   http-check send meth GET uri /readyz
   option allbackups
-  # No "observe layer7": a 503 here is about one request, not about the replica.
-${servers((name, address) => `${name} ${address} check inter 500ms fall 2 rise 2`)}
+  # No "observe layer7": a 503 here is about one request, not about the replica. A connection that was refused is about
+  # the replica: it is out at once, or a request could meet two dead ones in turn until checks have noticed.
+${servers((name, address) => `${name} ${address} check inter 500ms fall 2 rise 2 ${PASSIVE}`)}
   # The second tier.
 ${servers((name, address) => `${name}b ${address} backup track lax/${name}`)}
 

@@ -8,7 +8,7 @@ import type { Node } from '../../depot/node.ts'
 import { floorHere, pinHere, type Standpoint } from '../../depot/standing.ts'
 import { digestOfHex } from '../../model/digest.ts'
 import { isFailure } from '../../model/errors.ts'
-import type { Gid } from '../../model/generation.ts'
+import { type Gid, isGid } from '../../model/generation.ts'
 import type { Soon } from '../../model/soon.ts'
 import { PATHS } from '../../wire/paths.ts'
 import { demandOf } from '../mounts.ts'
@@ -33,7 +33,13 @@ export function readAsking(parts: Parts): Asking {
     if (!head.isThere()) return { kind: 'entry', floor: 'none' }
     const { pin, floor } = demandOf(request)
     const standpoint: Standpoint = { generations, head: head.now(), known: node.known() }
-    if (pin !== undefined) return { kind: 'pinned', pin: pinHere(standpoint, pin) }
+    const pinned = pin === undefined ? 'here' : pinHere(standpoint, pin)
+    if (pinned !== 'here') return { kind: 'pinned', pin: pinned }
+    const since = sinceOf(request)
+    const changes = since === undefined ? 'here' : pinHere(standpoint, since)
+    // What changed since a generation that is not here is asked as that generation itself would be.
+    if (changes !== 'here') return { kind: 'pinned', pin: changes }
+    if (pin !== undefined) return { kind: 'pinned', pin: 'here' }
     const here = floorHere(standpoint, floor)
     const isVersioned =
       (here === 'none' || here === 'met') &&
@@ -54,9 +60,16 @@ function isWatchOf({ query, routeOptions }: FastifyRequest, known: Gid): boolean
   )
 }
 
-/** Only where the answer may depend on it is it looked up. */
+/** The generation that a catalog is to be compared with; what is no gid the route refuses. */
+function sinceOf({ query, routeOptions }: FastifyRequest): Gid | undefined {
+  const { since } = query as { readonly since?: unknown }
+  const isAsked = routeOptions.url?.endsWith('/catalog') === true
+  return isAsked && typeof since === 'string' && isGid(since) ? since : undefined
+}
+
+/** Only where the answer may depend on it is it looked up: what an origin has not is nowhere. */
 function versioned({ head, views, node }: Parts, request: FastifyRequest): Soon<Question> {
-  if (node.state().mode === 'fresh') return { kind: 'versioned', isHere: true }
+  if (node.state().isOrigin) return { kind: 'versioned', isHere: true }
   const look = async (): Promise<Question> => {
     const view = await views.of(head.now())
     try {

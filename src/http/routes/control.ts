@@ -67,9 +67,9 @@ function demandReady(standing: Node, isEnough: boolean): void {
   const { mode, isDraining, whenCut, isSilent } = standing.state()
   if (isDraining) throw failure('draining', {})
   if (mode === 'boot') throw failure('booting', {})
-  const serves = mode === 'diverged' || (mode === 'cut' && whenCut === 'serve')
-  // One that knows of a newer head and cannot get it answers for none.
+  // One that knows of a newer head and cannot get it answers for none, and still has all that is pinned.
   const isLost = mode === 'cut' || (mode === 'lag' && isSilent === true)
+  const serves = mode === 'diverged' || (isLost && whenCut === 'serve')
   if (serves ? !isEnough : isLost) throw failure('head-unconfirmed', { generation: standing.known() })
 }
 

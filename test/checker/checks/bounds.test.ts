@@ -3,12 +3,13 @@
  */
 import { describe, expect, it } from 'vitest'
 import { asked, failed, gid, history, rowsOf } from '../a-history.ts'
+import type { Trouble } from '../line.ts'
 import { heldBriefly, holdsAreBounded, oneHop, readsGoOn } from './bounds.ts'
 
 const BLOB = `/o/sha256/${'a'.repeat(64)}`
 const WATCH = `/v1/head?after=${gid(1)}`
 
-function during(trouble: 'kill' | 'roll' | 'dark' | 'stop' | 'delay' | 'holds', from = 0, to = 9_000) {
+function during(trouble: Trouble, from = 0, to = 9_000) {
   return { what: 'window', trouble, from, to } as const
 }
 
@@ -36,6 +37,23 @@ describe('I16: nobody is held for longer than the budget', () => {
   })
 })
 
+describe('I16: what nobody could help', () => {
+  const bad = asked({ at: 0, end: 5_000, budget: 2_000 })
+
+  it('excuses a request for as long as a node stood still or this machine was busy, and no longer', () => {
+    for (const trouble of ['stop', 'delay', 'late'] as const) {
+      expect(heldBriefly(history(bad, during(trouble, 1_000, 3_750)))).toEqual([])
+      expect(rowsOf(heldBriefly(history(bad, during(trouble, 1_000, 3_700))))).toEqual([[0]])
+      expect(rowsOf(heldBriefly(history(bad, during(trouble, 6_000, 9_000))))).toEqual([[0]])
+    }
+  })
+
+  it('counts a moment once, however many processes it was lost for', () => {
+    const twice = [during('late', 1_000, 3_000), during('late', 1_500, 3_000), during('stop', 2_000, 3_000)]
+    expect(rowsOf(heldBriefly(history(bad, ...twice)))).toEqual([[0]])
+  })
+})
+
 describe('I17: holds are bounded and harm nobody', () => {
   const held = (count: number, node: string, at = 0): ReturnType<typeof asked>[] =>
     Array.from({ length: count }, () =>
@@ -53,6 +71,18 @@ describe('I17: holds are bounded and harm nobody', () => {
 
   it('is broken by one more', () => {
     expect(rowsOf(holdsAreBounded(history(held(513, 'r1'))))).toEqual([[512]])
+  })
+
+  it('does not count who was told at once that there are too many', () => {
+    const refused = asked({
+      at: 0,
+      end: 2_000,
+      budget: 2_000,
+      node: 'r1',
+      status: 503,
+      problem: 'hold-limit',
+    })
+    expect(holdsAreBounded(history(held(512, 'r1'), refused))).toEqual([])
   })
 
   it('is broken when others become slow meanwhile', () => {
@@ -101,6 +131,33 @@ describe('I18: reads go on', () => {
     ['what went on was before', [during('kill'), cut, { ...resumed, start: 50, end: 60 }]],
     ['going on is refused', [during('kill'), cut, { ...resumed, status: 404 }]],
   ])('is broken by a cut body when %s', (_what, lines) => {
+    expect(rowsOf(readsGoOn(history(...lines)))).toEqual([[0]])
+  })
+
+  const refused = asked({ through, status: 503, problem: 'origin-unreachable', node: 'r1' })
+  const left = { ...failed({ through }), error: 'fetch failed: other side closed' }
+
+  it.each([
+    ['a node refuses what nobody can know while the origin is away', [during('unsure'), refused]],
+    ['a body is cut off with the link that it came over', [during('link'), cut, resumed]],
+    [
+      'a catalog that was cut off is taken anew',
+      [during('kill'), cut, { ...resumed, range: undefined as never }],
+    ],
+    ['a balancer that starts anew lets go of a connection', [during('reload'), left]],
+  ])('holds when %s', (_what, lines) => {
+    expect(readsGoOn(history(...lines))).toEqual([])
+  })
+
+  it.each([
+    ['a node refuses although the origin is there', [refused]],
+    ['it refuses for another reason', [during('unsure'), { ...refused, problem: 'draining' }]],
+    [
+      'a balancer refuses meanwhile',
+      [during('unsure'), asked({ through, status: 503, type: 'text/html', generations: undefined as never })],
+    ],
+    ['a balancer lets go of a connection for nothing', [left]],
+  ])('is broken when %s', (_what, lines) => {
     expect(rowsOf(readsGoOn(history(...lines)))).toEqual([[0]])
   })
 

@@ -2,7 +2,7 @@
  * I1, I2, I4: every answer says which generation it is of, and a generation is one tree and one number.
  */
 import { type Gid, isGid, partsOf } from '../../../src/model/generation.ts'
-import { type Check, Findings } from '../finding.ts'
+import { type Check, Findings, Tally } from '../finding.ts'
 import type { History } from '../history.ts'
 import {
   formOf,
@@ -18,10 +18,11 @@ import {
 const BODIES = new Set(['K1', 'K2', 'K3', 'K4', 'K5'])
 
 /** Every answer carries exactly one well-formed Depot-Generation, unless the balancer made it. */
-export const stampedOnce: Check = (history) => {
+export const stampedOnce: Check = (history, judged = new Tally()) => {
   const found = new Findings('I1')
   for (let row = 0; row < history.length; row += 1) {
     if (history.number('status', row) === 0) continue
+    judged.one()
     if (isOfBalancer(history, row)) {
       if (history.isDuring(row, 'roll') && !history.isDuring(row, 'kill', 'dark'))
         found.add('the balancer answered itself while nodes were only restarted', row)
@@ -35,12 +36,13 @@ export const stampedOnce: Check = (history) => {
 }
 
 /** No two answers of one gid and path differ in their digest. */
-export const oneTree: Check = (history) => {
+export const oneTree: Check = (history, judged = new Tally()) => {
   const found = new Findings('I2')
   const first = new Map<number, number>()
   for (let row = 0; row < history.length; row += 1) {
     const hex = hexOfAnswer(history, row)
     if (hex === undefined) continue
+    judged.one()
     const blob = hexOfBlob(history.text('path', row))
     if (blob !== undefined && blob !== hex) found.add('bytes that are not those of the digest', row)
     const promised = hexOfReprDigest(history.text('reprDigest', row))
@@ -64,11 +66,12 @@ function hexOfAnswer(history: History, row: number): string | undefined {
 }
 
 /** No number is active twice in one lineage, in the log of the origin and in what clients were told is the head. */
-export const oneNumber: Check = (history) => {
+export const oneNumber: Check = (history, judged = new Tally()) => {
   const found = new Findings('I4')
   const known = new Map<string, string>()
   const newest = new Map<string, number>()
   for (const { gid } of history.order.active) {
+    judged.one()
     if (!isGid(gid)) {
       found.add(`"${gid}" in the activation log is no gid`)
       continue

@@ -1,7 +1,7 @@
 /**
  * I8, I13, I14, I15: a node says no only when it is so, and nobody keeps a no that may change.
  */
-import { type Check, Findings } from '../finding.ts'
+import { type Check, Findings, Tally } from '../finding.ts'
 import type { History } from '../history.ts'
 import { gidOf, isOfBalancer, isPinned, keyOf, pinOf } from '../reading.ts'
 
@@ -9,7 +9,7 @@ import { gidOf, isOfBalancer, isPinned, keyOf, pinOf } from '../reading.ts'
 const DENIED = new Set([404, 410, 412, 500])
 
 /** What a catalog lists is there under its pin, until the generation is retired. */
-export const listedIsThere: Check = (history) => {
+export const listedIsThere: Check = (history, judged = new Tally()) => {
   const found = new Findings('I8')
   const listed = new Set<number>()
   for (const { gid, paths } of history.listed)
@@ -20,9 +20,10 @@ export const listedIsThere: Check = (history) => {
     }
   const retiredAt = timesOfRetired(history)
   for (let row = 0; row < history.length; row += 1) {
-    if (!DENIED.has(history.number('status', row)) || isOfBalancer(history, row)) continue
     const pin = history.id('pin', row)
-    if (pin === 0 || !listed.has(keyOf(pin, history.id('path', row)))) continue
+    if (pin === 0 || isOfBalancer(history, row) || !listed.has(keyOf(pin, history.id('path', row)))) continue
+    judged.one()
+    if (!DENIED.has(history.number('status', row))) continue
     if (
       history.number('end', row) < (retiredAt.get(history.text('pin', row) ?? '') ?? Number.POSITIVE_INFINITY)
     )
@@ -32,7 +33,7 @@ export const listedIsThere: Check = (history) => {
 }
 
 /** No 404 for what is in the generation that the 404 names, or in a newer one that was active at the start. */
-export const absentIsAbsent: Check = (history) => {
+export const absentIsAbsent: Check = (history, judged = new Tally()) => {
   const found = new Findings('I13')
   const spans = spansOf(history)
   const retiredAt = timesOfRetired(history)
@@ -42,6 +43,7 @@ export const absentIsAbsent: Check = (history) => {
     const pin = pinOf(history, row)
     const named = history.order.rankOf(pin ?? gidOf(history, row))
     if (named === undefined) continue
+    judged.one()
     if (pin !== undefined && named <= newest && !retiredAt.has(pin) && isIgnorance(history, row))
       found.add('the generation was active, and a node did not know it', row)
     const last = pin === undefined ? Math.max(named, newest) : named
@@ -52,13 +54,15 @@ export const absentIsAbsent: Check = (history) => {
 }
 
 /** 410 only after the tombstone of the origin, or for a branch that is lost. */
-export const goneIsGone: Check = (history) => {
+export const goneIsGone: Check = (history, judged = new Tally()) => {
   const found = new Findings('I14')
   const retiredAt = timesOfRetired(history)
   for (let row = 0; row < history.length; row += 1) {
     const kind = history.kind(row)
-    if (history.number('status', row) !== 410 || kind === 'K6' || kind === 'K7') continue
     const wanted = sinceOf(history, row) ?? pinOf(history, row)
+    // Every answer to who names a generation could have been a 410.
+    if (wanted !== undefined && history.number('status', row) !== 0) judged.one()
+    if (history.number('status', row) !== 410 || kind === 'K6' || kind === 'K7') continue
     if (wanted === undefined) found.add('a 410 for what names no generation', row)
     else if (history.text('problem', row) === 'generation-lost') {
       if (!history.order.isLost(wanted, newestName(history)))
@@ -73,12 +77,13 @@ export const goneIsGone: Check = (history) => {
 }
 
 /** No unpinned 404, no 412 and no 5xx may be kept by a cache. */
-export const negativesAreNotKept: Check = (history) => {
+export const negativesAreNotKept: Check = (history, judged = new Tally()) => {
   const found = new Findings('I15')
   for (let row = 0; row < history.length; row += 1) {
     const status = history.number('status', row)
     const isMeant = status >= 500 || status === 412 || (status === 404 && history.id('pin', row) === 0)
     if (!isMeant || isOfBalancer(history, row)) continue
+    judged.one()
     if (!(history.text('cacheControl', row) ?? '').includes('no-store')) found.add('a cache may keep it', row)
   }
   return found.violations

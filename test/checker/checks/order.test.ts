@@ -87,6 +87,8 @@ describe('I6: never below the floor', () => {
       asked({ min: gid(2), generations: [gid(1000, 'f', OTHER)] }),
       asked({ min: gid(3), status: 503, ...of(1) }),
       asked({ min: gid(3), status: 412, ...of(1) }),
+      // To another node, which may have it; a pinned URL would be an answer.
+      asked({ min: gid(3), status: 307, location: 'http://r2/v1/head?_h=1', ...of(1) }),
       asked({ min: gid(3), url: `/o/sha256/${'a'.repeat(64)}` }),
       asked({ min: 'head', at: 450, generations: [gid(1000, 'f', OTHER)] }),
       asked({ min: 'head', at: 250, ...of(2) }),

@@ -2,20 +2,22 @@
  * I5, I6, I7, I9, I10, I12: nobody is led back, and nothing is mixed.
  */
 import { isGid, partsOf } from '../../../src/model/generation.ts'
-import { type Check, Findings } from '../finding.ts'
+import { type Check, Findings, Tally } from '../finding.ts'
 import type { History } from '../history.ts'
-import { byEnd, byStart, gidOf, isHeadRead, isPinned, pinOf, rowsWhere } from '../reading.ts'
+import { byEnd, byStart, gidOf, isHeadRead, isPinned, isSentOn, pinOf, rowsWhere } from '../reading.ts'
 
 const ANSWERED = new Set([200, 206, 304, 307])
 const SAME = new Set([200, 206, 304])
 
 /** If one read of the head ended before another one started, the later one is not older. */
-export const monotonic: Check = (history) => {
+export const monotonic: Check = (history, judged = new Tally()) => {
   const found = new Findings('I5')
   const reads = rowsWhere(history, (row) => isHeadRead(history, row))
   const rankOf = rankOfAnswer(history)
-  for (const row of reads)
+  for (const row of reads) {
+    judged.one()
     if (rankOf(row) === undefined) found.add('the head is a generation that was never active', row)
+  }
   goingBack(history, { earlier: reads, later: reads, rankOfEarlier: rankOf, rankOfLater: rankOf }, (a, b) =>
     found.add('the head went back', a, b),
   )
@@ -23,12 +25,13 @@ export const monotonic: Check = (history) => {
 }
 
 /** After a commit was answered "active", every later read of the head has it. */
-export const committedIsRead: Check = (history) => {
+export const committedIsRead: Check = (history, judged = new Tally()) => {
   const found = new Findings('I10')
   const commits = rowsWhere(
     history,
     (row) => history.number('status', row) === 201 && history.id('made', row) !== 0,
   )
+  judged.count += commits.length
   const goes = {
     earlier: commits,
     later: rowsWhere(history, (row) => isHeadRead(history, row)),
@@ -40,16 +43,17 @@ export const committedIsRead: Check = (history) => {
 }
 
 /** An answer satisfies the floor of its request, from a cache too. */
-export const aboveFloor: Check = (history) => {
+export const aboveFloor: Check = (history, judged = new Tally()) => {
   const found = new Findings('I6')
   const rankOf = rankOfAnswer(history)
   for (let row = 0; row < history.length; row += 1) {
     const min = history.text('min', row)
     const status = history.number('status', row)
     const isNegative = status === 404 && history.kind(row) === 'K3'
-    if (min === undefined || !(ANSWERED.has(status) || isNegative)) continue
+    if (min === undefined || !(ANSWERED.has(status) || isNegative) || isSentOn(history, row)) continue
     const gid = gidOf(history, row)
     if (gid === undefined) continue
+    judged.one()
     if (min === 'head') {
       if (
         !isPinned(history, row) &&
@@ -62,25 +66,27 @@ export const aboveFloor: Check = (history) => {
 }
 
 /** A pinned answer is of the pinned generation. */
-export const pinnedIsExact: Check = (history) => {
+export const pinnedIsExact: Check = (history, judged = new Tally()) => {
   const found = new Findings('I7')
   for (let row = 0; row < history.length; row += 1) {
     const pin = SAME.has(history.number('status', row)) ? pinOf(history, row) : undefined
     if (pin === undefined || history.text('generation', row) === 'any') continue
+    judged.one()
     if (gidOf(history, row) !== pin) found.add('another generation than the pinned one', row)
   }
   return found.violations
 }
 
 /** All bodies of a session are of one generation. */
-export const oneSession: Check = (history) => {
+export const oneSession: Check = (history, judged = new Tally()) => {
   const found = new Findings('I9')
   const first = new Map<number, number>()
   for (let row = 0; row < history.length; row += 1) {
     const session = history.id('session', row)
-    if (session === 0 || !SAME.has(history.number('status', row))) continue
+    if (session === 0 || history.isStock(row) || !SAME.has(history.number('status', row))) continue
     const gid = gidOf(history, row)
     if (gid === undefined) continue
+    judged.one()
     const before = first.get(session)
     if (before === undefined) first.set(session, row)
     else if (gidOf(history, before) !== gid) found.add('one session, two generations', before, row)
@@ -89,13 +95,14 @@ export const oneSession: Check = (history) => {
 }
 
 /** The floor of a client never goes down, but when it was told to accept another lineage. */
-export const floorsRise: Check = (history) => {
+export const floorsRise: Check = (history, judged = new Tally()) => {
   const found = new Findings('I12')
   const last = new Map<number, number>()
   for (const row of byStart(
     history,
     rowsWhere(history, (at) => history.id('floor', at) !== 0),
   )) {
+    judged.one()
     const client = history.id('client', row)
     const before = last.get(client)
     last.set(client, row)

@@ -1,7 +1,7 @@
 /**
  * I28: a commit that is sent again, by whomever, makes one generation.
  */
-import { type Check, Findings } from '../finding.ts'
+import { type Check, Findings, Tally } from '../finding.ts'
 import type { History } from '../history.ts'
 import { keyOf } from '../reading.ts'
 
@@ -9,7 +9,7 @@ const COMMIT = /^\/v1\/(?:stages\/[^/]+\/commit|rollback)$/
 const DONE = new Set([200, 201, 202])
 
 /** What is judged by the log of the origin holds only when every publisher was recorded. */
-export const oneCommit: Check = (history) => {
+export const oneCommit: Check = (history, judged = new Tally()) => {
   const found = new Findings('I28')
   const answered = new Map<number, number>()
   const unanswered = new Set<number>()
@@ -17,6 +17,7 @@ export const oneCommit: Check = (history) => {
   let begun = Number.POSITIVE_INFINITY
   for (let row = 0; row < history.length; row += 1) {
     if (!isCommit(history, row)) continue
+    judged.one()
     begun = Math.min(begun, history.number('start', row))
     const request = requestOf(history, row)
     const made = history.text('made', row)
