@@ -16,13 +16,18 @@ export interface Running extends AsyncDisposable {
   readonly url: string
 }
 
-export interface RunningDepot extends Running {
-  readonly client: Client
-  readonly data: string
+/** A depot that has started, whatever its role. */
+export interface Started extends Running {
+  readonly child: ChildProcess
   /** From the start of the process to the moment it answers, in seconds. */
   readonly startSeconds: number
   /** One number of `/metrics`. */
   metric(name: string): Promise<number>
+}
+
+export interface RunningDepot extends Started {
+  readonly client: Client
+  readonly data: string
 }
 
 const ROOT = new URL('..', import.meta.url).pathname
@@ -32,20 +37,40 @@ export async function temporaryData(): Promise<string> {
   return await mkdtemp(join(tmpdir(), 'depot-bench-'))
 }
 
+export interface StartOptions {
+  readonly flags?: readonly string[]
+  readonly environment?: Readonly<Record<string, string>>
+  /** For Node, before the program. */
+  readonly nodeFlags?: readonly string[]
+  /** Its log goes to whoever started it, by default to the log of the bench. */
+  readonly log?: 'inherit' | 'pipe'
+}
+
 /** `depot serve`, log level as shipped. */
 export async function runDepot(data: string, flags: readonly string[] = []): Promise<RunningDepot> {
-  const began = performance.now()
-  const words = ['src/cli/depot.mjs', 'serve', '--json', '--data', data, '--listen', '127.0.0.1:0', ...flags]
-  const child = spawn(process.execPath, words, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] })
-  const { url } = JSON.parse(await firstLine(child)) as { readonly url: string }
-  const startSeconds = (performance.now() - began) / 1000
+  const started = await startDepot(data, { flags })
   const token = (await readFile(join(data, 'admin.token'), 'utf8')).trim()
+  return { ...started, data, client: connect({ url: started.url, token }) }
+}
+
+/** The same, with whatever role the flags give it. */
+export async function startDepot(
+  data: string,
+  { flags = [], environment = {}, nodeFlags = [], log = 'inherit' }: StartOptions,
+): Promise<Started> {
+  const began = performance.now()
+  const program = ['src/cli/depot.mjs', 'serve', '--json', '--data', data, '--listen', '127.0.0.1:0']
+  const child = spawn(process.execPath, [...nodeFlags, ...program, ...flags], {
+    cwd: ROOT,
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', log],
+  })
+  const { url } = JSON.parse(await firstLine(child)) as { readonly url: string }
   return {
     pid: pidOf(child),
     url,
-    data,
-    startSeconds,
-    client: connect({ url, token }),
+    child,
+    startSeconds: (performance.now() - began) / 1000,
     metric: async (name) => {
       const text = await (await fetch(`${url}/metrics`)).text()
       return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1])

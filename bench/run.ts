@@ -8,6 +8,11 @@ import { catalogs } from './catalogs.ts'
 import { commits } from './commits.ts'
 import { largeFile } from './large-file.ts'
 import { publishing } from './publishing.ts'
+import { catchUp } from './replicas/catch-up.ts'
+import { convergence } from './replicas/convergence.ts'
+import { firstCopy } from './replicas/first-copy.ts'
+import { gateCost } from './replicas/gate.ts'
+import { holds } from './replicas/holds.ts'
 import type { Row } from './row.ts'
 import { smallReads } from './small-reads.ts'
 
@@ -17,6 +22,11 @@ const QUESTIONS: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   commits: async () => await commits(),
   catalogs,
   publishing,
+  convergence,
+  'catch-up': async () => await catchUp(),
+  'first-copy': async () => await firstCopy(),
+  gate: gateCost,
+  holds,
 }
 
 const README = new URL('./README.md', import.meta.url)

@@ -21,7 +21,7 @@ import { headersOfBytes } from './send-bytes.ts'
 
 type Parts = Pick<Depot, 'head' | 'generations' | 'views' | 'pool' | 'clock'> & {
   readonly hot: HotAnswers
-  readonly metrics: Pick<Metrics, 'count'>
+  readonly metrics: Pick<Metrics, 'counter'>
 }
 
 /** A path of plain characters alone: what is encoded, has a query or is empty in between goes the long way. */
@@ -39,22 +39,26 @@ interface Found {
 
 export class PlainReads {
   readonly #parts: Parts
+  readonly #countFile: (seconds: number) => void
+  readonly #countManifest: (seconds: number) => void
 
   constructor(parts: Parts) {
     this.#parts = parts
+    this.#countFile = parts.metrics.counter('GET', FILE_ROUTE, 200)
+    this.#countManifest = parts.metrics.counter('GET', MANIFEST_ROUTE, 200)
   }
 
   /** Answers the request if it is that plain and all is at hand; false when it goes the long way. */
   answer(request: IncomingMessage, response: ServerResponse): boolean {
     const { url = '', method, headers } = request
     if (method !== 'GET' || !url.startsWith('/g/') || !isPlain(headers)) return false
-    const { clock, metrics } = this.#parts
+    const { clock } = this.#parts
     const began = clock.monotonic()
     const file = FILE.exec(url)
     const asked = file ?? MANIFEST.exec(url)
     if (asked === null || !this.#send(request, response, asked)) return false
-    const route = file === null ? MANIFEST_ROUTE : FILE_ROUTE
-    metrics.count(method, route, 200, (clock.monotonic() - began) / 1000)
+    const count = file === null ? this.#countManifest : this.#countFile
+    count((clock.monotonic() - began) / 1000)
     return true
   }
 

@@ -7,7 +7,6 @@
 import { strict as assert } from 'node:assert'
 import { failure } from '../model/errors.ts'
 import {
-  decodeRecord,
   type Generation,
   type Gid,
   gidOf,
@@ -17,8 +16,10 @@ import {
 } from '../model/generation.ts'
 import { parseInstant } from '../model/instant.ts'
 import { type Link, linksAfter, linksOf } from './chain.ts'
+import { decode, encode, linkIn, titleOf } from './generation-row.ts'
 import { numberKey, numberOf, textKey, timeKey } from './keys.ts'
 import type { Adoption, Flip, From, Generations } from './ledger.ts'
+import { LogAhead } from './log-ahead.ts'
 import type { LmdbOutcomes } from './outcomes.ts'
 import type { LmdbStages } from './stages.ts'
 import type { Row, Store, Tables } from './store.ts'
@@ -34,22 +35,33 @@ export interface GenerationParts {
 }
 
 const HEAD = textKey('head')
-const NEWLINE = 10
-/** Stands behind the id of a generation that is known and not held. */
-const AWAY = ' away'
+/** No stage is called so: the turns of those who adopt. */
+const ADOPTION = 'an adoption'
 
 export class LmdbGenerations implements Generations {
   readonly #parts: GenerationParts
   readonly #tables: Tables
   readonly #lineages = new Map<LineageId, Lineage>()
+  readonly #ahead: LogAhead
   #head: Generation | undefined
 
   constructor(parts: GenerationParts) {
     this.#parts = parts
     this.#tables = parts.store.tables
+    this.#ahead = new LogAhead({
+      store: parts.store,
+      headNumber: () => this.#storedHead()?.record.number ?? -1,
+      rowsOf: (link) => rowsOfLink(this.#tables, link, false),
+      linkIn,
+    })
     this.#head = this.#storedHead()
     for (const { value } of this.#tables.lineages.getRange())
       this.#learn(JSON.parse(value.toString()) as Lineage)
+  }
+
+  /** Takes away what an adoption that was cut off has left above the head. To be called before anybody writes. */
+  async settle(): Promise<void> {
+    await this.#ahead.drop()
   }
 
   head(): Generation | undefined {
@@ -57,12 +69,14 @@ export class LmdbGenerations implements Generations {
   }
 
   get(gid: Gid): Generation | undefined {
-    const generation = this.#at(partsOf(gid).number)
+    const { number } = partsOf(gid)
+    const generation = number > this.#headNumber() ? undefined : this.#at(number)
     return generation?.gid === gid ? generation : undefined
   }
 
   isHeld(gid: Gid): boolean {
-    const row = this.#tables.log.get(numberKey(partsOf(gid).number))
+    const { number } = partsOf(gid)
+    const row = number > this.#headNumber() ? undefined : this.#tables.log.get(numberKey(number))
     return row !== undefined && titleOf(row) === gid
   }
 
@@ -101,49 +115,65 @@ export class LmdbGenerations implements Generations {
     const links = await linksOf(records)
     const last = links.at(-1)
     assert(last !== undefined, 'nothing is to be adopted')
-    await this.#parts.store.transact(() => this.#planAdoption(links, lineages))
-    for (const lineage of lineages) if (!this.#lineages.has(lineage.id)) this.#learn(lineage)
-    const head = decode(encode(last))
-    this.#raise(head)
-    return head
+    return await this.#parts.turns.alone(ADOPTION, async () => {
+      await this.#ahead.drop()
+      // Refused before anything is written; and looked at again by the transaction, which must not trust what was.
+      const ahead = await this.#ahead.write(this.#freshOf(links, lineages))
+      await this.#parts.store.transact(() => this.#planAdoption(links, lineages, ahead))
+      for (const lineage of lineages) if (!this.#lineages.has(lineage.id)) this.#learn(lineage)
+      const head = decode(encode(last))
+      this.#raise(head)
+      return head
+    })
   }
 
   async hold(gid: Gid): Promise<void> {
     const { log } = this.#tables
     await this.#parts.store.transact(() => {
-      const found = this.get(gid)
-      assert(found !== undefined, `the log has ${gid}`)
-      const { number } = found.record
-      return [[log, numberKey(number), encode({ gid, bytes: this.#bytesAt(number) })]]
+      const { number } = partsOf(gid)
+      const link = this.#linkAt(number)
+      assert(link?.gid === gid && number <= this.#headNumber(), `the log has ${gid}`)
+      return [[log, numberKey(number), encode(link)]]
     })
   }
 
-  /** Checks an adoption against what the transaction sees, and gives the rows of all that becomes true with it. */
-  #planAdoption(links: readonly Link[], lineages: readonly Lineage[]): readonly Row[] {
-    const head = this.#storedHead()
-    const own = head && { ...head, bytes: this.#bytesAt(head.record.number) }
-    const fresh = linksAfter(own, links, (number) => this.#at(number)?.gid)
+  /**
+   * Checks an adoption against what the transaction sees, and gives the rows of all that becomes true with it, but for the
+   * generations up to the number `ahead`, whose rows are there.
+   */
+  #planAdoption(links: readonly Link[], lineages: readonly Lineage[], ahead = -1): readonly Row[] {
+    const fresh = this.#freshOf(links, lineages)
     const last = fresh.at(-1)
     if (last === undefined) return []
+    const left = fresh.filter(({ record }) => record.number > ahead)
     return [
-      ...this.#rowsOfLineages(fresh, lineages),
-      ...fresh.flatMap((link) => rowsOfLink(this.#tables, link, link === last)),
+      ...this.#rowsOfLineages(lineages),
+      ...left.flatMap((link) => rowsOfLink(this.#tables, link, link === last)),
       [this.#tables.marks, HEAD, numberKey(last.record.number)],
     ]
   }
 
-  /** Of the lineages that are new. Fails with `lineage-foreign` when a generation has one that nobody knows. */
-  #rowsOfLineages(links: readonly Link[], lineages: readonly Lineage[]): readonly Row[] {
-    const offered = new Set(lineages.map(({ id }) => id))
-    const isKnown = (id: LineageId): boolean => this.#tables.lineages.doesExist(textKey(id))
-    const stranger = links.find(({ record: { lineage } }) => !offered.has(lineage) && !isKnown(lineage))
-    if (stranger !== undefined)
-      throw failure('lineage-foreign', {
-        wanted: stranger.gid,
-        generation: this.#head?.gid ?? 'none',
-        floor: false,
-      })
-    return lineages.filter(({ id }) => !isKnown(id)).map((lineage) => this.#rowOfLineage(lineage))
+  /** The links behind the head. Fails with `lineage-foreign` when one of them has a lineage that nobody knows. */
+  #freshOf(links: readonly Link[], lineages: readonly Lineage[]): readonly Link[] {
+    const head = this.#storedHead()
+    const own = head && this.#linkAt(head.record.number)
+    const fresh = linksAfter(own, links, (number) => this.#at(number)?.gid)
+    const known = new Set(lineages.map(({ id }) => id))
+    for (const { gid, record } of fresh) {
+      if (!known.has(record.lineage) && !this.#hasLineage(record.lineage))
+        throw failure('lineage-foreign', { wanted: gid, generation: head?.gid ?? 'none', floor: false })
+      known.add(record.lineage)
+    }
+    return fresh
+  }
+
+  /** Of the lineages that are new. */
+  #rowsOfLineages(lineages: readonly Lineage[]): readonly Row[] {
+    return lineages.filter(({ id }) => !this.#hasLineage(id)).map((lineage) => this.#rowOfLineage(lineage))
+  }
+
+  #hasLineage(id: LineageId): boolean {
+    return this.#tables.lineages.doesExist(textKey(id))
   }
 
   /** Checks a flip against what the transaction sees, and gives the rows of all that becomes true with it. */
@@ -192,7 +222,11 @@ export class LmdbGenerations implements Generations {
   }
 
   #raise(generation: Generation): void {
-    if (generation.record.number > (this.#head?.record.number ?? -1)) this.#head = generation
+    if (generation.record.number > this.#headNumber()) this.#head = generation
+  }
+
+  #headNumber(): number {
+    return this.#head?.record.number ?? -1
   }
 
   #learn(lineage: Lineage): void {
@@ -200,7 +234,7 @@ export class LmdbGenerations implements Generations {
   }
 
   #above(number: number, limit: number): readonly Generation[] {
-    const head = this.#head?.record.number ?? -1
+    const head = this.#headNumber()
     if (number >= head) return []
     const start = numberKey(Math.max(-1, Math.floor(number)) + 1)
     const rows = this.#tables.log.getRange({ start, end: numberKey(head + 1), limit })
@@ -227,10 +261,9 @@ export class LmdbGenerations implements Generations {
     return value && decode(value)
   }
 
-  #bytesAt(number: number): Uint8Array {
+  #linkAt(number: number): Link | undefined {
     const value = this.#tables.log.get(numberKey(number))
-    assert(value !== undefined, `the log has generation ${number}`)
-    return Buffer.from(value.subarray(value.indexOf(NEWLINE) + 1))
+    return value && linkIn(value)
   }
 }
 
@@ -247,23 +280,4 @@ function rowsOfLink({ log, times }: Tables, link: Link, isHeld: boolean): readon
 function lastKey(table: Tables['log']): number {
   const [key] = table.getKeys({ reverse: true, limit: 1 })
   return key === undefined ? -1 : numberOf(key)
-}
-
-function encode({ gid, bytes }: Pick<Link, 'gid' | 'bytes'>, isHeld = true): Buffer {
-  return Buffer.concat([Buffer.from(`${gid}${isHeld ? '' : AWAY}\n`), bytes])
-}
-
-/** The first line of a row: the id, and `AWAY` where only the record is here. */
-function titleOf(value: Buffer): string {
-  return value.toString('latin1', 0, value.indexOf(NEWLINE))
-}
-
-function decode(value: Buffer): Generation {
-  const title = titleOf(value)
-  return {
-    gid: (title.endsWith(AWAY) ? title.slice(0, -AWAY.length) : title) as Gid,
-    record: decodeRecord(value.subarray(value.indexOf(NEWLINE) + 1)),
-    state: 'active',
-    signatures: [],
-  }
 }

@@ -45,8 +45,9 @@ export interface Generations {
    */
   flip(flip: Flip): Promise<Generation>
   /**
-   * Takes over what an upstream has committed, and moves the head to the last of it, in one transaction. Everything that
-   * the last one names is here; those before it become known and are not held.
+   * Takes over what an upstream has committed, and moves the head to the last of it: all of it becomes true in one
+   * transaction, and nobody sees any of it before. Everything that the last one names is here; those before it become
+   * known and are not held.
    *
    * Never goes back: fails with `origin-diverged` when the records lead to an older generation, to another one under a
    * number that is known here, or do not follow the head; with `digest-mismatch` or `bad-request` when they are not what

@@ -50,7 +50,7 @@ export async function openLedger(folder: string, options: LedgerOptions): Promis
   const store = await Store.open(folder, options.room)
   let ledger: OpenLedger
   try {
-    ledger = ledgerIn(store, options)
+    ledger = await ledgerIn(store, options)
   } catch (cause) {
     await store[Symbol.asyncDispose]()
     throw failure('data-unusable', { folder, reason: `the ledger is damaged: ${String(cause)}` }, { cause })
@@ -60,13 +60,15 @@ export async function openLedger(folder: string, options: LedgerOptions): Promis
   throw lost(folder)
 }
 
-function ledgerIn(store: Store, { clock, log }: LedgerOptions): OpenLedger {
+async function ledgerIn(store: Store, { clock, log }: LedgerOptions): Promise<OpenLedger> {
   const turns = new Turns()
   const sweep = new Sweep(store, log)
   const outcomes = new LmdbOutcomes(store)
   const stages = new LmdbStages({ store, turns, sweep, outcomes, clock, log })
+  const generations = new LmdbGenerations({ store, turns, sweep, stages, outcomes })
+  await generations.settle()
   const ledger: Ledger = {
-    generations: new LmdbGenerations({ store, turns, sweep, stages, outcomes }),
+    generations,
     stages,
     changes: new LmdbChanges({ store, turns, stages, clock }),
     blobs: new LmdbStageBlobs({ store, turns, stages, clock }),

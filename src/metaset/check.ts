@@ -2,12 +2,13 @@
  * Checking a node that comes from outside, before it is stored: against the digest under which it was asked for, and
  * against what its parent, or the metaset, says of it. What is stored is not checked this way again.
  */
+import { isUtf8 } from 'node:buffer'
 import { crc32 } from 'node:zlib'
-import { canonicalText, type Json } from '../model/canonical.ts'
+import { isCanonical, type Json } from '../model/canonical.ts'
 import { digestOf, isDigest } from '../model/digest.ts'
 import { failure } from '../model/errors.ts'
 import { SHAPE } from './boundary.ts'
-import type { KeyRange } from './key.ts'
+import { type Key, type KeyRange, keyOf } from './key.ts'
 import { TreeNode } from './node.ts'
 import { EMPTY_EXTENT, type Extent, joinExtents, type Tree } from './tree.ts'
 
@@ -30,23 +31,55 @@ export function decodeNode(bytes: Uint8Array, expected: Tree, within: KeyRange =
 
 function faultOf(bytes: Uint8Array, expected: Tree, within: KeyRange): string | undefined {
   if (bytes.length > 0 && bytes.at(-1) !== NEWLINE) return 'its last line has no end'
+  if (!isUtf8(bytes)) return 'it is not UTF-8'
   const node = new TreeNode(bytes, expected.level)
   if (node.length > SHAPE.most) return `it has more than ${SHAPE.most} lines`
   if ((node.length === 0) !== (expected.count === 0)) return 'it is empty, or should be'
-  for (let at = 0; at < node.length; at += 1) {
-    const reason = faultOfLine(node.line(at), expected.level)
-    if (reason !== undefined) return `line ${at + 1} ${reason}`
+  const keys: Key[] = []
+  for (const line of node.bytes.toString().split('\n').slice(0, -1)) {
+    const found = keyOfLine(line, expected.level)
+    if (typeof found === 'object') return `line ${keys.length + 1} ${found.fault}`
+    keys.push(found)
   }
-  return faultOfKeys(node, within) ?? faultOfExtent(extentOf(node), expected)
+  return faultOfKeys(keys, within) ?? faultOfExtent(extentOf(node), expected)
 }
 
-function faultOfLine(line: Buffer, level: number): string | undefined {
+interface Fault {
+  readonly fault: string
+}
+
+/** Of a string without escapes. */
+const TEXT = '[^"\\\\\\u0000-\\u001f]*'
+/**
+ * A line of a leaf with the members that `release.ts` writes, in their order and without escapes: it is canonical as it
+ * stands. To see that takes a quarter of the time in which a line is parsed, and a replica sees all lines beside one that
+ * has changed. What is not of this form may be right all the same.
+ */
+const USUAL_LINE = new RegExp(
+  `^\\{"manifest":"sha256:[0-9a-f]{64}","name":"(${TEXT})"(?:,"published":"${TEXT}")?(?:,"reason":"${TEXT}")?` +
+    `(?:,"size":(?:0|[1-9][0-9]{0,14}))?(?:,"status":"${TEXT}")?(?:,"summary":"${TEXT}")?,"version":"(${TEXT})"\\}$`,
+)
+
+/** The key of a line that is what it should be. */
+function keyOfLine(line: string, level: number): Key | Fault {
+  return (level === 1 ? keyOfUsual(line) : undefined) ?? keyOfParsed(line, level)
+}
+
+function keyOfUsual(line: string): Key | undefined {
+  const [, name, version] = USUAL_LINE.exec(line) ?? []
+  return name === undefined || version === undefined ? undefined : keyOf(name, version)
+}
+
+function keyOfParsed(line: string, level: number): Key | Fault {
   const value = parse(line)
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'is no JSON object'
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return { fault: 'is no JSON object' }
   const members = value as Members
-  if (!isText(members['name']) || !isText(members['version'])) return 'has no name or no version'
-  if (!line.equals(Buffer.from(`${canonicalText(members as Json)}\n`))) return 'is not canonical JSON'
-  return level === 1 ? undefined : faultOfChild(members, level)
+  const { name, version } = members
+  if (!isText(name) || !isText(version)) return { fault: 'has no name or no version' }
+  if (!isCanonical(line, members as Json)) return { fault: 'is not canonical JSON' }
+  const fault = level === 1 ? undefined : faultOfChild(members, level)
+  return fault === undefined ? keyOf(name, version) : { fault }
 }
 
 function faultOfChild(members: Members, level: number): string | undefined {
@@ -58,13 +91,16 @@ function faultOfChild(members: Members, level: number): string | undefined {
   return isCount(checksum) && checksum <= 0xffffffff ? undefined : 'has no CRC-32'
 }
 
-function faultOfKeys(node: TreeNode, { from, until }: KeyRange): string | undefined {
-  for (let at = 1; at < node.length; at += 1)
-    if (node.key(at - 1) >= node.key(at)) return `line ${at + 1} is out of order`
-  if (node.length === 0) return undefined
-  if (from !== undefined && node.key(0) !== from) return 'it does not begin with the key its parent says'
-  if (until !== undefined && node.key(node.length - 1) >= until) return 'it reaches into the next node'
-  return undefined
+function faultOfKeys(keys: readonly Key[], { from, until }: KeyRange): string | undefined {
+  const [first] = keys
+  let last = first
+  if (first === undefined || last === undefined) return undefined
+  if (from !== undefined && first !== from) return 'it does not begin with the key its parent says'
+  for (const [at, key] of keys.entries()) {
+    if (at > 0 && last >= key) return `line ${at + 1} is out of order`
+    last = key
+  }
+  return until !== undefined && last >= until ? 'it reaches into the next node' : undefined
 }
 
 function faultOfExtent(found: Extent, expected: Extent): string | undefined {
@@ -80,9 +116,9 @@ function extentOf(node: TreeNode): Extent {
   return extent
 }
 
-function parse(line: Buffer): unknown {
+function parse(line: string): unknown {
   try {
-    return JSON.parse(line.toString())
+    return JSON.parse(line)
   } catch {
     return undefined
   }

@@ -132,6 +132,7 @@ function parsedRecord(bytes: Uint8Array): GenerationRecord {
  * lineage that is known here; one that is not among them makes the answer `unknown`.
  */
 export function compareGids(want: Gid, have: Gid, lineages: ReadonlyMap<LineageId, Lineage>): Comparison {
+  if (want === have) return 'satisfied'
   const wanted = partsOf(want)
   const held = partsOf(have)
   if (wanted.lineage === held.lineage) {

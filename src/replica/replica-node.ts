@@ -13,7 +13,7 @@ import { failure, isFailure } from '../model/errors.ts'
 import { type Gid, partsOf } from '../model/generation.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock, Log } from '../model/world.ts'
-import { encodeNodeLabel, type NodeCondition } from '../wire/node-label.ts'
+import { type NodeCondition, NodeLabels } from '../wire/node-label.ts'
 import type { HeartbeatRequest, NodeBody, NodesBody } from '../wire/replication.ts'
 import type { Follower } from './follow.ts'
 import { generationsBehind, inAll, Lag } from './progress.ts'
@@ -65,6 +65,7 @@ export class ReplicaNode implements Node {
   #isIdTaken = false
   /** Whether the origin has told an older head than this node had when it asked (PROTOCOL §10). */
   #isGoneBack = false
+  readonly #labels = new NodeLabels()
 
   constructor(parts: ReplicaNodeParts) {
     this.#parts = parts
@@ -81,6 +82,8 @@ export class ReplicaNode implements Node {
   known(): Gid {
     const followed = this.#parts.follower.state().known
     const announced = this.#announced
+    // So it is nearly always, and each answer asks.
+    if (followed === announced && followed !== undefined) return followed
     if (followed === undefined || announced === undefined)
       return announced ?? followed ?? this.#parts.head.now().gid
     return partsOf(announced).number > partsOf(followed).number ? announced : followed
@@ -143,7 +146,7 @@ export class ReplicaNode implements Node {
 
   /** The value of `Depot-Node`. */
   label(): string {
-    return encodeNodeLabel({
+    return this.#labels.textOf({
       id: this.#parts.id,
       role: 'replica',
       state: this.#condition(),

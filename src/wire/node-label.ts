@@ -33,5 +33,32 @@ export function parseNodeId(text: string): string {
 /** `r2;role=replica;state=fresh;age=0.4` */
 export function encodeNodeLabel({ id, role, state, ageSeconds, why }: NodeLabel): string {
   const reason = why === undefined ? '' : `;why=${why}`
-  return `${id};role=${role};state=${state};age=${Math.round(ageSeconds * 10) / 10}${reason}`
+  return `${id};role=${role};state=${state};age=${tenthsOf(ageSeconds) / 10}${reason}`
+}
+
+/** The labels of one node: thousands of answers a second say the same, so the text is made when it is another one. */
+export class NodeLabels {
+  #last: { readonly label: NodeLabel; readonly text: string } | undefined
+
+  textOf(label: NodeLabel): string {
+    const last = this.#last
+    if (last !== undefined && isSame(last.label, label)) return last.text
+    const text = encodeNodeLabel(label)
+    this.#last = { label, text }
+    return text
+  }
+}
+
+function isSame(one: NodeLabel, other: NodeLabel): boolean {
+  return (
+    one.state === other.state &&
+    one.why === other.why &&
+    tenthsOf(one.ageSeconds) === tenthsOf(other.ageSeconds) &&
+    one.id === other.id &&
+    one.role === other.role
+  )
+}
+
+function tenthsOf(seconds: number): number {
+  return Math.round(seconds * 10)
 }

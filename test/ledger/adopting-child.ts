@@ -1,5 +1,5 @@
 /**
- * A replica that adopts seven generations at a time until it is killed: `node adopting-child.ts <folder>`.
+ * A replica that adopts so many generations at a time until it is killed: `node adopting-child.ts <folder> <how many>`.
  *
  * It writes the id of every acknowledged head as one line, and nothing else.
  */
@@ -8,12 +8,12 @@ import type { Flip } from '../../src/ledger/ledger.ts'
 import type { Generation } from '../../src/model/generation.ts'
 import { flipAfter, LINEAGE, openedLedger } from './a-ledger.ts'
 
-const [path = ''] = process.argv.slice(2)
+const [path = '', atOnce = ''] = process.argv.slice(2)
 const ledger = await openedLedger(path, { now: () => Date.now(), monotonic: () => performance.now() })
 for (;;) {
   let parent: Generation | undefined = ledger.generations.head()
   const records: Flip[] = []
-  for (let at = 0; at < 7; at += 1) {
+  for (let at = 0; at < Number(atOnce); at += 1) {
     const flip = flipAfter(parent)
     records.push(flip)
     parent = { gid: flip.gid, record: flip.record, state: 'active', signatures: [] }

@@ -4,9 +4,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { AdoptedRecord, Adoption, Flip } from '../../src/ledger/ledger.ts'
 import type { OpenLedger } from '../../src/ledger/open.ts'
+import { Store } from '../../src/ledger/store.ts'
 import { encodeRecord, type Generation, type Gid, type LineageId } from '../../src/model/generation.ts'
 import { instantOf } from '../../src/model/instant.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
@@ -168,34 +169,96 @@ describe('a ledger with a head', () => {
   })
 })
 
-describe('a replica whose process is killed while it adopts', () => {
-  it('has all that was acknowledged, and every chain whole or not at all, five times over', async () => {
+describe('a long chain', () => {
+  it('becomes true all at once, however many transactions it takes', async () => {
     await using folder = await temporaryFolder()
-    let acknowledged = -1
-    for (let round = 0; round < 5; round += 1) {
-      acknowledged = Math.max(
-        acknowledged,
-        await killedAfter(folder.path, 1 + Math.floor(Math.random() * 30)),
-      )
-      await using ledger = await openedLedger(folder.path)
-      const log = ledger.generations.list({ kind: 'newest' }, 100_000)
-      const head = ledger.generations.head()!
-      expect(head).toEqual(log[0])
-      expect(head.record.number).toBeGreaterThanOrEqual(acknowledged)
-      // The child adopts seven at a time.
-      expect(log).toHaveLength(head.record.number + 1)
-      expect(log.length % 7).toBe(0)
-      for (const [at, { gid, record }] of log.entries()) {
-        expect(record.parent).toBe(log[at + 1]?.gid ?? null)
-        expect(ledger.generations.isHeld(gid)).toBe(record.number % 7 === 6)
+    await using ledger = await openedLedger(folder.path)
+    const { generations } = ledger
+    const flips = chain(1_000)
+    const head = flips[2]!.gid
+    await adopted(ledger, flips.slice(0, 3))
+    let isOver = false
+    let looks = 0
+    const adopting = adopted(ledger, flips).finally(() => {
+      isOver = true
+    })
+    // Between the rows that are written and the head there are turns in which others read.
+    for (; !isOver; looks += 1) {
+      if (generations.head()?.gid === head) {
+        for (const { gid } of [flips[3]!, flips[500]!, flips[998]!]) {
+          expect(generations.get(gid)).toBeUndefined()
+          expect(generations.isHeld(gid)).toBe(false)
+        }
+        expect(generations.list({ kind: 'newest' }, 1)[0]?.gid).toBe(head)
+        expect(generations.list({ kind: 'above', number: 2 }, 10)).toEqual([])
+        const ofTime = generations.list({ kind: 'time', atMostMs: Number.MAX_SAFE_INTEGER }, 1)
+        expect(ofTime[0]?.gid).toBe(head)
       }
+      await new Promise(setImmediate)
     }
+    expect(looks).toBeGreaterThan(5)
+    expect(await adopting).toBe(flips[999]!.gid)
+    const log = generations.list({ kind: 'newest' }, 2_000).map(({ gid }) => gid)
+    expect(log).toEqual(flips.map(({ gid }) => gid).reverse())
+    const held = flips.filter(({ gid }) => generations.isHeld(gid)).map(({ record }) => record.number)
+    expect(held).toEqual([2, 999])
+  })
+
+  it('leaves nothing when its adoption was cut off and another one is told', async () => {
+    await using folder = await temporaryFolder()
+    const left = chain(400, 'left')
+    {
+      await using ledger = await openedLedger(folder.path)
+      // All that goes ahead is written, and the head cannot move.
+      const full = vi.spyOn(Store.prototype, 'transact').mockRejectedValueOnce(new Error('no more'))
+      await expect(ledger.generations.adopt(adoption(left))).rejects.toThrow('no more')
+      full.mockRestore()
+    }
+    await using ledger = await openedLedger(folder.path)
+    expect(ledger.generations.head()).toBeUndefined()
+    expect(ledger.generations.get(left[5]!.gid)).toBeUndefined()
+    const flips = chain(3)
+    expect(await adopted(ledger, flips)).toBe(flips[2]!.gid)
+    const born = { id: 'forkforkfork' as LineageId, parent: LINEAGE, forkAt: 2, reason: 'takeover' } as const
+    const first = flipAfter(generationOf(flips[2]), { number: 1_000, born })
+    await ledger.generations.adopt({ lineages: [INIT, born], records: [first] })
+    expect(ledger.generations.list({ kind: 'newest' }, 1_000)).toHaveLength(4)
+    expect(left.filter(({ gid }) => ledger.generations.get(gid) !== undefined)).toEqual([])
   })
 })
 
+describe('a replica whose process is killed while it adopts', () => {
+  it.each([7, 500])(
+    'has all that was acknowledged, and every chain of %i whole or not at all',
+    async (atOnce) => {
+      await using folder = await temporaryFolder()
+      let acknowledged = -1
+      for (let round = 0; round < 5; round += 1) {
+        acknowledged = Math.max(
+          acknowledged,
+          await killedAfter(folder.path, atOnce, 1 + Math.floor(Math.random() * (200 / atOnce + 2))),
+        )
+        await using ledger = await openedLedger(folder.path)
+        const log = ledger.generations.list({ kind: 'newest' }, 100_000)
+        const head = ledger.generations.head()!
+        expect(head).toEqual(log[0])
+        expect(head.record.number).toBeGreaterThanOrEqual(acknowledged)
+        expect(log).toHaveLength(head.record.number + 1)
+        expect(log.length % atOnce).toBe(0)
+        for (const [at, { gid, record }] of log.entries()) {
+          expect(record.parent).toBe(log[at + 1]?.gid ?? null)
+          expect(ledger.generations.isHeld(gid)).toBe(record.number % atOnce === atOnce - 1)
+        }
+      }
+    },
+  )
+})
+
 /** The number of the last head that the child has acknowledged. */
-async function killedAfter(path: string, lines: number): Promise<number> {
-  const child = spawn(process.execPath, [CHILD, path], { stdio: ['ignore', 'pipe', 'inherit'] })
+async function killedAfter(path: string, atOnce: number, lines: number): Promise<number> {
+  const child = spawn(process.execPath, [CHILD, path, String(atOnce)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const died = once(child, 'exit')
   let text = ''
   for await (const piece of child.stdout as AsyncIterable<Buffer>) {

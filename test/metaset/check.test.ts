@@ -31,6 +31,7 @@ describe('a node from outside', () => {
     expect(decodeNode(Buffer.alloc(0), EMPTY_TREE).length).toBe(0)
   })
 
+  const A_DIGEST = digestOf('a')
   const [a, b] = [entry('a', '1.0.0'), entry('b', '1.0.0')] as const
   const [first, second] = [a[1].toString(), b[1].toString()]
   it.each<readonly [what: string, text: string]>([
@@ -44,6 +45,20 @@ describe('a node from outside', () => {
     ['a name with a NUL', `${first}{"name":"b\\u0000","version":"1"}\n`],
     ['a line that is not canonical', `${first}{"version":"1.0.0", "name":"b"}\n`],
     ['members in another order', `${first}{"version":"1.0.0","name":"b"}\n`],
+    ['usual members in another order', `${first}{"name":"b","manifest":"${A_DIGEST}","version":"1.0.0"}\n`],
+    ['a member twice', `${first}{"manifest":"${A_DIGEST}","name":"a","name":"b","version":"1.0.0"}\n`],
+    ['a number with a point', `${first}{"manifest":"${A_DIGEST}","name":"b","size":1.0,"version":"1.0.0"}\n`],
+    [
+      'a number that begins with 0',
+      `${first}{"manifest":"${A_DIGEST}","name":"b","size":07,"version":"1.0.0"}\n`,
+    ],
+    ['an escape that need not be', `${first}{"manifest":"${A_DIGEST}","name":"\\u0062","version":"1.0.0"}\n`],
+    ['half a surrogate pair', `${first}{"manifest":"${A_DIGEST}","name":"b\\ud800","version":"1.0.0"}\n`],
+    [
+      'something behind the last member',
+      `${first}{"manifest":"${A_DIGEST}","name":"b","version":"1.0.0"} \n`,
+    ],
+    ['a tab in a name', `${first}{"manifest":"${A_DIGEST}","name":"b\t","version":"1.0.0"}\n`],
     ['no line', ''],
     ['a line too few', first],
     [
@@ -55,6 +70,21 @@ describe('a node from outside', () => {
   ])('is refused when it is a leaf with %s', (_, text) => {
     const bytes = Buffer.from(text)
     expect(refusalOf(bytes, { ...leafOf(bytes), count: 2 })).toBe('blob-corrupt')
+  })
+
+  it.each([
+    '{"manifest":"sha256:abc","name":"b","version":"1"}',
+    '{"manifest":"DIGEST","name":"ä😀","published":"2026","size":0,"summary":"x","version":"1"}',
+    '{"a":null,"b":[{"c":1}],"name":"b","version":"1"}',
+    '{"manifest":"DIGEST","name":"b","summary":"\\"\\\\ud\\n","version":"1"}',
+    '{"manifest":"DIGEST","name":"b","status":"new","version":"1","x":-1e-7}',
+  ])('is taken when it is canonical, whatever stands in it: %s', (text) => {
+    const bytes = Buffer.from(`${text.replace('DIGEST', A_DIGEST)}\n`)
+    const node = decodeNode(bytes, leafOf(bytes))
+    const { name, version } = JSON.parse(bytes.toString()) as { name: string; version: string }
+    expect(node.key(0)).toBe(keyOf(name, version))
+    const within = { from: keyOf(name, version), until: keyOf(name, `${version}0`) }
+    expect(() => decodeNode(bytes, leafOf(bytes), within)).not.toThrow()
   })
 
   it('is refused when it is not UTF-8', () => {

@@ -1,7 +1,7 @@
 /** Canonical JSON against RFC 8785 itself: its vectors, and an oracle that knows nothing of the library. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { canonicalBytes, canonicalText, type Json } from '../../src/model/canonical.ts'
+import { canonicalBytes, canonicalText, isCanonical, type Json } from '../../src/model/canonical.ts'
 import { outcomeOf } from './refusal.ts'
 import { texts } from './texts.ts'
 
@@ -96,6 +96,35 @@ describe('canonical JSON', () => {
         expect(canonicalText(JSON.parse(text) as Json)).toBe(text)
       }),
     )
+  })
+
+  it('is told from every other text of the same value', () => {
+    fc.assert(
+      fc.property(fc.oneof(values, fc.dictionary(names, fc.oneof(units, numbers))), (value) => {
+        const text = canonicalText(value)
+        expect(isCanonical(text, JSON.parse(text) as Json)).toBe(true)
+        for (const other of [
+          JSON.stringify(value),
+          JSON.stringify(value, undefined, 1),
+          `${text} `,
+          ` ${text}`,
+        ])
+          expect(isCanonical(other, JSON.parse(other) as Json)).toBe(other === text)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it.each([
+    '{"a":1,"a":1}',
+    '{"a":-0}',
+    '{"a":1.0}',
+    '{"b":1,"a":1}',
+    '{"a":"\\ud800"}',
+    '{"a":1e999}',
+    '"\\ud800"',
+  ])('is not %s', (text) => {
+    expect(isCanonical(text, JSON.parse(text) as Json)).toBe(false)
   })
 
   it('does not depend on the order in which members were set', () => {

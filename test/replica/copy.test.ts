@@ -96,6 +96,15 @@ describe('a replica that is 100 generations behind', () => {
     // How many levels the trees have is up to the salt.
     const nodes = expect.stringMatching(/^nodes [1-4]$/) as string
     expect(counts).toEqual(['head 2', 'log 1', 'lineages 0', nodes, 'blobs 3', 'blob 0'])
+    // Who copies the head into an empty folder asks for all that it names: nothing else was asked for.
+    await using empty = await replica()
+    const whole = new InProcess(origin)
+    await caughtUp(empty, whole, head)
+    const named = new Set(whole.requests.flatMap(({ digests }) => digests))
+    const asked = upstream.requests.flatMap(({ digests }) => digests)
+    expect(asked.length).toBeGreaterThan(100)
+    expect(named.has(between[41]!.record.metaset)).toBe(false)
+    expect(asked.filter((digest) => !named.has(digest))).toEqual([])
     const generations = at.stores.ledger.generations
     expect(generations.get(between[41]!.gid)).toEqual(between[41])
     expect(generations.isHeld(between[41]!.gid)).toBe(false)

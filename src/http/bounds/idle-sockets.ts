@@ -17,12 +17,17 @@ interface Exchange {
 
 export class IdleSockets {
   /** Of each connection those whose answer is not out yet, oldest first: answers keep the order of their requests. */
-  readonly #open = new WeakMap<Socket, readonly Exchange[]>()
+  readonly #open = new WeakMap<Socket, Exchange[]>()
   readonly #sockets = new Set<Socket>()
 
   note(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request
-    this.#open.set(socket, [...(this.#open.get(socket)?.filter(isUnderWay) ?? []), { request, response }])
+    const open = this.#open.get(socket)
+    if (open === undefined) this.#open.set(socket, [{ request, response }])
+    else {
+      dropFinished(open)
+      open.push({ request, response })
+    }
   }
 
   /** Ends connections on which nothing has moved for `idleMs`. */
@@ -53,6 +58,17 @@ export class IdleSockets {
     const open = [...this.#sockets].flatMap((socket) => this.#open.get(socket)?.filter(isUnderWay) ?? [])
     await Promise.all(open.map(closed))
   }
+}
+
+/** Answers end in order, but where one was given up. */
+function dropFinished(open: Exchange[]): void {
+  let left = 0
+  for (const exchange of open)
+    if (isUnderWay(exchange)) {
+      open[left] = exchange
+      left += 1
+    }
+  open.length = left
 }
 
 function isUnderWay({ response }: Exchange): boolean {

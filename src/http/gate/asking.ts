@@ -33,24 +33,27 @@ export function readAsking(parts: Parts): Asking {
     if (!head.isThere()) return { kind: 'entry', floor: 'none' }
     const { pin, floor } = demandOf(request)
     const standpoint: Standpoint = { generations, head: head.now(), known: node.known() }
-    const pinned = pin === undefined ? 'here' : pinHere(standpoint, pin)
-    if (pinned !== 'here') return { kind: 'pinned', pin: pinned }
-    const since = sinceOf(request)
-    const changes = since === undefined ? 'here' : pinHere(standpoint, since)
-    // What changed since a generation that is not here is asked as that generation itself would be.
-    if (changes !== 'here') return { kind: 'pinned', pin: changes }
-    if (pin !== undefined) return { kind: 'pinned', pin: 'here' }
+    const pinned = pinnedAsking(standpoint, pin, sinceOf(request))
+    if (pinned !== undefined) return pinned
     const here = floorHere(standpoint, floor)
-    const isVersioned =
-      (here === 'none' || here === 'met') &&
-      VERSIONED.some((end) => request.routeOptions.url?.endsWith(end) === true)
-    if (isVersioned) return versioned(parts, request)
-    return {
-      kind: 'entry',
-      floor: here,
-      ...(isWatchOf(request, standpoint.known) ? { isWatching: true } : {}),
-    }
+    const isMet = here === 'none' || here === 'met'
+    if (isMet && isVersioned(request)) return versioned(parts, request)
+    const isWatching = isWatchOf(request, standpoint.known)
+    return { kind: 'entry', floor: here, ...(isWatching ? { isWatching } : {}) }
   }
+}
+
+/** Undefined without a pin. What changed since a generation that is not here is asked as that generation would be. */
+function pinnedAsking(at: Standpoint, pin: Gid | undefined, since: Gid | undefined): Question | undefined {
+  const pinned = pin === undefined ? 'here' : pinHere(at, pin)
+  if (pinned !== 'here') return { kind: 'pinned', pin: pinned }
+  const changes = since === undefined ? 'here' : pinHere(at, since)
+  if (changes !== 'here') return { kind: 'pinned', pin: changes }
+  return pin === undefined ? undefined : { kind: 'pinned', pin: 'here' }
+}
+
+function isVersioned({ routeOptions: { url } }: FastifyRequest): boolean {
+  return VERSIONED.some((end) => url?.endsWith(end) === true)
 }
 
 /** Whether it waits for a head other than this one. */
