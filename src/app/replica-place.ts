@@ -2,12 +2,9 @@
  * The place of a replica: it follows an upstream, tells the origin how it is, and has other nodes answer what it cannot.
  */
 import { hostname } from 'node:os'
-import type { Depot } from '../depot/depot.ts'
-import type { Node } from '../depot/node.ts'
 import type { Relay } from '../http/gate/gate.ts'
-import { partsOf } from '../model/generation.ts'
 import { LIMITS } from '../model/limits.ts'
-import type { Clock, Log, Random } from '../model/world.ts'
+import type { Log } from '../model/world.ts'
 import { Follower, type FollowerEvents } from '../replica/follow.ts'
 import { AccessFollower } from '../replica/follow-access.ts'
 import { HttpUpstream } from '../replica/http-upstream.ts'
@@ -19,14 +16,13 @@ import { ReplicaNode } from '../replica/replica-node.ts'
 import { sleep } from '../replica/sleep.ts'
 import { Caller } from '../wire/caller.ts'
 import { parseNodeId } from '../wire/node-label.ts'
-import { SENT_ON } from '../wire/paths.ts'
+import { caughtUp } from './caught-up.ts'
 import type { Config } from './config.ts'
+import { elsewhereOf } from './elsewhere.ts'
 import { accessEventsTo, eventsTo } from './follow-events.ts'
 import { type FollowCounts, watchFollowing } from './node-gauges.ts'
 import type { Place, PlaceParts } from './place.ts'
 
-/** After this long an answer to a write goes out, whether what was written is here or not. */
-const CATCH_UP_MS = 2_000
 const INSTANCE_BYTES = 8
 const NEVER = new AbortController().signal
 
@@ -58,7 +54,8 @@ export function replicaPlace(config: Config, parts: PlaceParts): Place {
   const follower = followerOf(ahead, parts, events)
   const node = nodeOf(config, parts, { ...identity, origin, follower })
   const access = accessFollowerOf(origin, parts, counts)
-  const relay = relayOf(parts, { ...ahead, ...identity, node })
+  let isReleased = false
+  const relay = relayOf(parts, { ...ahead, ...identity, node, isReleased: () => isReleased })
   watchFollowing(metrics, { standing: () => node.standing(), follower, ...depot, relay, counts })
   const ending = new AbortController()
   let running: Promise<unknown> | undefined
@@ -67,7 +64,7 @@ export function replicaPlace(config: Config, parts: PlaceParts): Place {
       node: () => node.label(),
       standing: node,
       relay: relayBy(relay),
-      elsewhere: (request) => elsewhereOf(node.peers(), request.url, random),
+      elsewhere: (request) => elsewhereOf(request, node.peers(), random),
       whereOrigin: () => origin.told(),
     },
     start: () => {
@@ -75,6 +72,7 @@ export function replicaPlace(config: Config, parts: PlaceParts): Place {
       running = Promise.all(following.map(async (one) => await one.run(ending.signal)))
     },
     release: () => {
+      isReleased = true
       node.release()
     },
     [Symbol.asyncDispose]: async () => {
@@ -170,9 +168,11 @@ function accessFollowerOf(
 
 function relayOf(
   { depot, store, clock, log }: PlaceParts,
-  place: Pick<Ahead, 'origin' | 'pulls'> & Pick<Identity, 'id'> & { readonly node: ReplicaNode },
+  place: Pick<Ahead, 'origin' | 'pulls'> &
+    Pick<Identity, 'id'> & { readonly node: ReplicaNode; readonly isReleased: () => boolean },
 ): NodeRelay {
-  const { id, origin, pulls, node } = place
+  const { id, origin, pulls, node, isReleased } = place
+  const { head } = depot
   return new NodeRelay({
     origin: () => origin.now(),
     peers: () => node.peers(),
@@ -180,7 +180,7 @@ function relayOf(
     pulls,
     pool: store.pool,
     log,
-    onWritten: async (generation) => await caughtUp(node, depot, generation, clock),
+    onWritten: async (generation) => await caughtUp({ node, head, clock, isReleased }, generation),
   })
 }
 
@@ -200,37 +200,6 @@ async function leave(origin: OriginAddress, { id, instance }: Identity, log: Log
   } catch (error) {
     log.warn({ err: error }, 'the origin was not told that this node has left')
   }
-}
-
-/** Waits until this node has what was written through it, for a while. */
-async function caughtUp(
-  node: Node,
-  { head }: Pick<Depot, 'head'>,
-  generation: string,
-  clock: Pick<Clock, 'monotonic'>,
-): Promise<void> {
-  const [gid = '', state] = generation.split(';')
-  // Of a stage: nothing of it comes here before it is committed.
-  if (state !== undefined) return
-  const wanted = Number(/^g(\d+)\./.exec(gid)?.[1] ?? Number.NaN)
-  const ends = clock.monotonic() + CATCH_UP_MS
-  for (;;) {
-    const left = ends - clock.monotonic()
-    const has = head.isThere() ? partsOf(head.now().gid).number : -1
-    if (!(has < wanted) || left <= 0) return
-    await node.changed(left, NEVER)
-  }
-}
-
-/** The same request at another node, unless it was sent here by one. */
-function elsewhereOf(peers: readonly string[], url: string, random: Random): string | undefined {
-  const mark = url.indexOf('?')
-  const path = mark === -1 ? url : url.slice(0, mark)
-  const query = mark === -1 ? '' : url.slice(mark + 1)
-  if (peers.length === 0 || new URLSearchParams(query).has(SENT_ON)) return undefined
-  const [chance = 0] = random.bytes(1)
-  const peer = peers[chance % peers.length] ?? ''
-  return `${peer.replace(/\/+$/, '')}${path}?${query === '' ? '' : `${query}&`}${SENT_ON}=1`
 }
 
 /** Where it runs, in letters that an id may have. */

@@ -7,16 +7,19 @@
  *
  * What was seen of a depot is kept in a folder, so that no later command is shown anything older (PROTOCOL §13). A
  * loopback address is not a depot's own: today's may be another one than yesterday's. There it is kept only where
- * somebody says so.
+ * somebody says so. And where nobody says where, a folder that cannot be used is no reason to stop: that is told, and
+ * nothing is kept.
  */
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
 import { DEFAULT_DATA, DEFAULT_PORT } from '../app/config-options.ts'
 import type { Client } from '../client/client.ts'
-import { failure } from '../model/errors.ts'
+import type { FloorStore } from '../client/floor.ts'
+import { type DepotError, failure } from '../model/errors.ts'
 import { type Gid, isGid } from '../model/generation.ts'
 import type { DepotOptions } from './options.ts'
+import { printable } from './output.ts'
 import { type Shell, UsageError } from './shell.ts'
 
 /** In the data folder; mode 0600. */
@@ -25,14 +28,16 @@ export const TOKEN_FILE = 'admin.token'
 const NO_STATE = 'none'
 
 type Surroundings = Pick<Shell, 'environment' | 'folder'>
+/** Somebody can be told something beside the result. */
+type Telling = Surroundings & Pick<Shell, 'stderr'>
 
 /** Connects to read: with a token if there is one. */
-export async function connect(shell: Surroundings, options: DepotOptions): Promise<Client> {
+export async function connect(shell: Telling, options: DepotOptions): Promise<Client> {
   return await clientOf(shell, options, await findToken(shell, options))
 }
 
 /** Connects to write. Fails with `unauthorised` before anything is done when there is no token. */
-export async function connectToWrite(shell: Surroundings, options: DepotOptions): Promise<Client> {
+export async function connectToWrite(shell: Telling, options: DepotOptions): Promise<Client> {
   const token = await findToken(shell, options)
   if (token !== undefined) return await clientOf(shell, options, token)
   const file = join(dataFolder(shell, options), TOKEN_FILE)
@@ -93,22 +98,33 @@ export function isLoopback({ hostname }: URL): boolean {
 }
 
 /** The SDK is loaded when it is needed: help and completion are quicker without it. */
-async function clientOf(
-  shell: Surroundings,
-  options: DepotOptions,
-  token: string | undefined,
-): Promise<Client> {
+async function clientOf(shell: Telling, options: DepotOptions, token: string | undefined): Promise<Client> {
   const least = floorOf(shell)
-  const folder = floorFolder(shell, options)
   const url = addressOf(shell, options).href
   const { acceptLineage } = options
-  const { connect: to, FileFloor, realRandom: random } = await import('../client/index.ts')
+  const floor = await floorStoreOf(shell, options)
+  const { connect: to } = await import('../client/index.ts')
   return to({
     url,
     ...(token === undefined ? {} : { token }),
     ...(least === undefined ? {} : { least }),
-    ...(folder === undefined ? {} : { floor: new FileFloor({ folder, url, random }) }),
+    ...(floor === undefined ? {} : { floor }),
     ...(acceptLineage === undefined ? {} : { acceptLineage }),
+  })
+}
+
+/** Who names a folder wants it to be used; the usual one is used where that is possible. */
+async function floorStoreOf(shell: Telling, options: DepotOptions): Promise<FloorStore | undefined> {
+  const folder = floorFolder(shell, options)
+  if (folder === undefined) return undefined
+  const { FileFloor, LenientFloor, realRandom: random } = await import('../client/index.ts')
+  const kept = new FileFloor({ folder, url: addressOf(shell, options).href, random })
+  if (nonEmpty(shell.environment['DEPOT_STATE']) !== undefined) return kept
+  return new LenientFloor(kept, ({ details }: DepotError) => {
+    const why = printable(`${folder} cannot be used (${String(details['reason'])})`)
+    shell.stderr.write(
+      `depot: what is seen of this depot is not remembered: ${why}; set DEPOT_STATE to a folder that can be written, or to ${NO_STATE}\n`,
+    )
   })
 }
 

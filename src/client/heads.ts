@@ -142,10 +142,16 @@ export class Heads {
 
   /** The first of the floors that an answer is older than. */
   async #olderThan(answer: Answer, floors: readonly Gid[], signal?: AbortSignal): Promise<Gid | undefined> {
-    for (const floor of floors) if (!(await this.#isNotOlder(answer, floor, signal))) return floor
-    if (answer.generation === undefined || answer.generation === ANY_GENERATION)
-      throw answer.invalid('without saying of which generation')
-    return undefined
+    try {
+      for (const floor of floors) if (!(await this.#isNotOlder(answer, floor, signal))) return floor
+      if (answer.generation === undefined || answer.generation === ANY_GENERATION)
+        throw answer.invalid('without saying of which generation')
+      return undefined
+    } catch (error) {
+      // Nobody will read it any more.
+      await answer.discard()
+      throw error
+    }
   }
 
   async #isNotOlder(answer: Answer, floor: Gid, signal?: AbortSignal): Promise<boolean> {

@@ -22,6 +22,7 @@ export type { CallerBounds, Fetch, WaitingClock } from '../wire/caller.ts'
 export type * from './client.ts'
 export { DepotClient, type DepotClientOptions } from './depot-client.ts'
 export { FileFloor, type FileFloorOptions, type FloorStore, MemoryFloor } from './floor.ts'
+export { LenientFloor, type WhenUnusable } from './lenient-floor.ts'
 export { sourceOfBytes, sourceOfFile } from './stage/sources.ts'
 
 export type ConnectOptions = Omit<DepotClientOptions, 'clock' | 'random'> &

@@ -146,6 +146,10 @@ export class Access {
     this.#waiting.release()
   }
 
+  isClosing(): boolean {
+    return this.#waiting.isClosing()
+  }
+
   /** Fails with `quota-exceeded` when the token may not upload so many bytes more, or with `unauthorised`. */
   async afford(id: string, bytes: number): Promise<void> {
     const allowance = this.allowance(id)

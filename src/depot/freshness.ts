@@ -6,7 +6,7 @@
  */
 import type { Ledger } from '../ledger/ledger.ts'
 import { failure } from '../model/errors.ts'
-import { compareGids, type Generation, type Gid } from '../model/generation.ts'
+import { compareGids, forkBefore, type Generation, type Gid } from '../model/generation.ts'
 
 /** What a request asks of the generation that answers it. */
 export interface Demand {
@@ -68,9 +68,12 @@ function refusal(
   floor: boolean,
 ): Error {
   const details = { wanted, generation: head.gid, floor }
-  switch (compareGids(wanted, head.gid, generations.lineages())) {
-    case 'lost':
-      return failure('generation-lost', details)
+  const lineages = generations.lineages()
+  switch (compareGids(wanted, head.gid, lineages)) {
+    case 'lost': {
+      const forkAt = forkBefore(wanted, head.gid, lineages)
+      return failure('generation-lost', { ...details, ...(forkAt === undefined ? {} : { forkAt }) })
+    }
     case 'unknown':
       return failure('lineage-foreign', details)
     case 'behind':

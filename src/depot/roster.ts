@@ -9,7 +9,7 @@
  * so that they are told apart: a new one takes the place of the one before at once, for that is what a restart looks
  * like. When the one before is heard again after that, both are alive, and who was there first keeps the id: what
  * served well goes on, and whoever came last is told to take another name. He gets the id when the first one has been
- * silent for a lease.
+ * silent for a lease, and at once from one that is draining: a node may start again before its last process has ended.
  */
 import { failure } from '../model/errors.ts'
 import type { Gid } from '../model/generation.ts'
@@ -78,6 +78,8 @@ export class Roster {
    */
   hear(id: string, report: NodeReport, instance?: string): void {
     this.#forgetSilent()
+    // Who has made way goes on asking for the head until he has ended.
+    if (report.state === 'drain' && this.#hasMadeWay(id, instance)) return
     const holder = this.#claim(id, instance)
     if (!this.#heard.has(id) && this.#heard.size >= LIMITS.nodes)
       throw failure('limit-exceeded', { what: 'nodes that follow this one', limit: LIMITS.nodes })
@@ -110,10 +112,15 @@ export class Roster {
     if (held === undefined || now - held.atMs >= LIMITS.leaseMs) return { instance }
     if (held.instance === instance) return held
     if (held.displaced !== undefined && held.displaced === instance) return { instance, contestedMs: now }
-    if (!this.#isContested(held))
+    if (!this.#isContested(held) || held.report.state === 'drain')
       return { instance, ...(held.instance === undefined ? {} : { displaced: held.instance }) }
     this.#heard.set(id, { ...held, contestedMs: now })
     throw failure('node-id-taken', { id })
+  }
+
+  #hasMadeWay(id: string, instance: string | undefined): boolean {
+    const displaced = this.#heard.get(id)?.displaced
+    return displaced !== undefined && displaced === instance
   }
 
   #isContested({ contestedMs }: Holder): boolean {

@@ -34,6 +34,15 @@ export class Guard {
     return true
   }
 
+  /** For the routes of this context: who may not read does not wait here first, and no other node is asked for them. */
+  askReaderFirst(server: FastifyInstance): void {
+    if (this.isOpen) return
+    server.addHook('onRequest', (request, _reply, done) => {
+      this.read(request)
+      done()
+    })
+  }
+
   /** Whether reads are answered to anybody. */
   get isOpen(): boolean {
     return !this.#options.closedReads

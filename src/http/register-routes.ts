@@ -63,25 +63,23 @@ export async function registerRoutes(server: FastifyInstance, parts: RouteParts)
   })
   const here = { ...depot, node: standing }
   const asking = readAsking(here)
+  for (const prefix of ['', '/g/:gid'])
+    await mount(prefix, (child) => {
+      guard.askReaderFirst(child)
+      gate.guard(child, asking)
+      headRoute(child, depot, generation)
+      // Only what is pinned can never be another answer.
+      reads(child, parts, generation, prefix === '' ? undefined : hot)
+      generationRoutes(child, depot, generation)
+    })
   await mount('', (child) => {
-    gate.guard(child, asking)
-    headRoute(child, depot, generation)
-    reads(child, parts, generation)
-    generationRoutes(child, depot, generation)
-  })
-  await mount('', (child) => {
+    guard.askReaderFirst(child)
     gate.guard(child, objectAsking(here))
     objectRoute(child, { ...depot, hot }, guard)
   })
-  await mount('/g/:gid', (child) => {
-    gate.guard(child, asking)
-    headRoute(child, depot, generation)
-    reads(child, parts, generation, hot)
-    generationRoutes(child, depot, generation)
-  })
   await mount(`${PATHS.stages}/:stage/preview`, (child) => {
     gate.guard(child, stagingAsking, 'early')
-    reads(child, parts, previewMount(depot, guard))
+    reads(child, parts, previewMount(depot, guard), undefined)
   })
   await mountWriting((child) => {
     changes(child, parts)
@@ -165,7 +163,12 @@ function fromOrigin(server: FastifyInstance, { depot, gate, guard, bodies }: Rou
 }
 
 /** What can be read of one metaset, on whichever mount. */
-function reads(server: FastifyInstance, { depot }: RouteParts, readingOf: ReadingOf, hot?: HotAnswers): void {
+function reads(
+  server: FastifyInstance,
+  { depot }: RouteParts,
+  readingOf: ReadingOf,
+  hot: HotAnswers | undefined,
+): void {
   channelRoutes(server, readingOf)
   catalogRoute(server, depot, readingOf)
   releaseRoutes(server, { ...depot, hot }, readingOf)

@@ -19,6 +19,11 @@ interface Wanted {
   readonly floor: boolean
 }
 
+/** With the number of the last generation before the fork, where it is known. */
+interface Lost extends Wanted {
+  readonly forkAt?: number
+}
+
 /** One key on which a stage and the head disagree (DESIGN §3, "Many publishers"). */
 export interface Conflict {
   readonly channel: string
@@ -40,7 +45,7 @@ export interface FailureDetails {
   readonly 'pin-below-floor': { pin: string; floor: string }
   readonly 'generation-behind': { wanted: string; generation: string }
   readonly 'generation-unknown': Wanted
-  readonly 'generation-lost': Wanted
+  readonly 'generation-lost': Lost
   readonly 'lineage-foreign': Wanted
   readonly 'generation-retired': { wanted: string }
   readonly withdrawn: { wanted: string }
@@ -135,7 +140,7 @@ export const FAILURES: { readonly [Code in ErrorCode]: Failure<FailureDetails[Co
   'generation-lost': {
     title: 'That generation was lost in a restore',
     detail: (d) =>
-      `${d.wanted} is past the point where the lineage forked; go on from the head ${d.generation}`,
+      `${d.wanted} is past the point where the lineage forked${d.forkAt === undefined ? '' : `, g${d.forkAt}`}; go on from the head ${d.generation}`,
   },
   'lineage-foreign': {
     title: 'That generation belongs to another depot',

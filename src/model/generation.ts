@@ -139,10 +139,19 @@ export function compareGids(want: Gid, have: Gid, lineages: ReadonlyMap<LineageI
     if (wanted.number === held.number) return wanted.digest === held.digest ? 'satisfied' : 'diverged'
     return wanted.number < held.number ? 'satisfied' : 'behind'
   }
-  const forkedAt = forkBetween(wanted.lineage, held.lineage, lineages)
+  const forkedAt = forkBefore(want, have, lineages)
   if (forkedAt !== undefined) return wanted.number <= forkedAt ? 'satisfied' : 'lost'
   const forksFromOurs = forkBetween(held.lineage, wanted.lineage, lineages)
   return forksFromOurs === undefined ? 'unknown' : 'behind'
+}
+
+/** The number of the last generation that `have` shares with the lineage of `want`; undefined where it descends from none of it. */
+export function forkBefore(
+  want: Gid,
+  have: Gid,
+  lineages: ReadonlyMap<LineageId, Lineage>,
+): number | undefined {
+  return forkBetween(partsOf(want).lineage, partsOf(have).lineage, lineages)
 }
 
 /** The last generation of `ancestor` that `descendant` still has, when the one descends from the other. */

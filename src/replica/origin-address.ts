@@ -61,7 +61,8 @@ export class OriginAddress {
     try {
       return await call(this.#reached.caller)
     } catch (error) {
-      this.#isDoubtful = true
+      // Whoever gave up himself has learnt nothing about the origin.
+      if (!signal.aborted) this.#isDoubtful = true
       throw error
     }
   }

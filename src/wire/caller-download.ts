@@ -96,8 +96,14 @@ class Parts {
   async from(offset: number, signal?: AbortSignal): Promise<Part> {
     const { first, size, check } = this.#wanted
     const answer = this.#begun === undefined && first !== undefined ? first : await this.#ask(offset, signal)
-    check?.(answer)
-    this.#demandSame(answer)
+    try {
+      check?.(answer)
+      this.#demandSame(answer)
+    } catch (error) {
+      // Nobody will read the rest.
+      await answer.discard()
+      throw error
+    }
     return new Part(answer, size, offset)
   }
 

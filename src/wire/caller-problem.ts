@@ -40,7 +40,7 @@ const SHAPES: { readonly [Code in ErrorCode]: Shape<FailureDetails[Code]> } = {
   'pin-below-floor': { pin: 'text', floor: 'text' },
   'generation-behind': { wanted: 'text', generation: 'text' },
   'generation-unknown': WANTED,
-  'generation-lost': WANTED,
+  'generation-lost': { ...WANTED, forkAt: 'number?' },
   'lineage-foreign': WANTED,
   'generation-retired': { wanted: 'text' },
   withdrawn: { wanted: 'text' },

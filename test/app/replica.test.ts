@@ -150,8 +150,11 @@ describe('a replica that can get an answer nowhere', () => {
     door.passes = onlyHeartbeats
     const { gid } = await publish(origin.client, { name: 'hello', version: '1.0.0' })
     await expect.poll(async () => await headOf(other), SOON).toBe(gid)
-    const asked = async (path: string): Promise<readonly unknown[]> => {
-      const answer = await exchange(lost, path, { headers: { prefer: 'wait=0' } })
+    const asked = async (
+      path: string,
+      more: Readonly<Record<string, string>> = {},
+    ): Promise<readonly unknown[]> => {
+      const answer = await exchange(lost, path, { headers: { prefer: 'wait=0', ...more } })
       expectWellFormed(answer, path)
       return [answer.status, answer.header('location') ?? answer.problem]
     }
@@ -162,6 +165,14 @@ describe('a replica that can get an answer nowhere', () => {
     // Who comes from another node is not sent on.
     expect(await asked('/v1/channels?_h=1')).toEqual([503, 'generation-behind'])
     expect(await asked('/v1/channels?limit=3&_h=1')).toEqual([503, 'generation-behind'])
+    // A secret is for the address alone to which it was sent.
+    for (const secret of [{ authorization: `Bearer ${origin.token}` }, { 'depot-preview': 'x' }]) {
+      expect(await asked('/v1/channels', secret)).toEqual([503, 'generation-behind'])
+      const sameHost = { ...secret, host: 'r2.example' }
+      expect(await asked('/v1/channels', sameHost)).toEqual([307, `${there}?_h=1`])
+      const otherPort = { ...secret, host: 'r2.example:8080' }
+      expect(await asked('/v1/channels', otherPort)).toEqual([503, 'generation-behind'])
+    }
   })
 
   it('refuses where no other node has it', async () => {

@@ -143,6 +143,41 @@ describe('a command', () => {
     expect(stderr).toContain(join(floors, file))
   })
 
+  it('goes on without remembering where the usual folder cannot be used, and says so once', async () => {
+    await using folder = await temporaryFolder()
+    const depot = changing()
+    await using server = await recordedDepot(depot.answers)
+    const home = join(folder.path, 'home')
+    await writeFile(home, 'no folder')
+    // Another name of this machine, which is not taken for it.
+    const url = server.url.replace('127.0.0.1', '0.0.0.0')
+    const environment = { DEPOT_URL: url, HOME: home }
+    const ran = await run(['floor'], { environment })
+    expect([ran.exit, ran.stdout]).toEqual([0, `${HEAD.gid}\n`])
+    expect(ran.stderr).toMatch(
+      /^depot: what is seen of this depot is not remembered: \S+floors cannot be used \(ENOTDIR[^\n]+; set DEPOT_STATE [^\n]+\n$/,
+    )
+    // What is handed on counts all the same.
+    depot.now = head(BASE)
+    expect(
+      (await run(['floor'], { environment: { ...environment, DEPOT_MIN_GENERATION: HEAD.gid } })).exit,
+    ).toBe(1)
+    const named = await run(['floor'], { environment: { DEPOT_URL: url, DEPOT_STATE: home } })
+    expect([named.exit, named.stdout]).toEqual([1, ''])
+    expect(named.stderr).toContain('The data folder cannot be used')
+  })
+
+  it('does not go on without a floor that it cannot understand, in the usual folder either', async () => {
+    await using folder = await temporaryFolder()
+    await using server = await recordedDepot(usualAnswers())
+    const environment = { DEPOT_URL: server.url.replace('127.0.0.1', '0.0.0.0'), XDG_STATE_HOME: folder.path }
+    expect((await run(['floor'], { environment })).stderr).toBe('')
+    const floors = join(folder.path, 'depot', 'floors')
+    const [file = ''] = await readdir(floors)
+    await writeFile(join(floors, file), '')
+    expect((await run(['floor'], { environment })).exit).toBe(1)
+  })
+
   it('that is put off for too long says by whom, with the problem that it was told', async () => {
     const behind = problem('generation-behind', 503, { wanted: HEAD.gid, generation: BASE.gid })
     await using server = await recordedDepot({

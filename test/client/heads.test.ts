@@ -67,6 +67,22 @@ describe('the head', () => {
     expect(await floor.read()).toBe(at(depot, 2).gid)
   })
 
+  it('of which nobody knows whether it is older is let go', async () => {
+    await using depot = await depotAtThree()
+    const fork = depot.commit([], OTHER, 1_000)
+    let isLetGo = false
+    const { client } = clientOf(depot, {
+      floor: `g3.${LINEAGE}.0123456789abcdef` as Gid,
+      fetch: async (url, init) => {
+        if (url.pathname !== '/v1/head') return await fetch(url, init)
+        const body = new ReadableStream({ cancel: () => void (isLetGo = true) })
+        return new Response(body, { headers: { 'depot-generation': fork.gid } })
+      },
+    })
+    await expectFailure(client.head(), 'not-found')
+    expect(isLetGo).toBe(true)
+  })
+
   it('with the number of the floor and another digest is as bad as an older one', async () => {
     await using depot = await depotAtThree()
     const twin = `g3.${LINEAGE}.0000000000000000` as Gid

@@ -45,6 +45,11 @@ function refusing(demand: Demand): { code: string; details: unknown } {
   return { code, details }
 }
 
+/** What is lost was lost at a fork, and its refusal says which one. */
+function forkOf(code: string): { readonly forkAt?: number } {
+  return code === 'generation-lost' ? { forkAt: 40 } : {}
+}
+
 describe('a request without a pin', () => {
   it('is answered from the head', () => {
     expect(answering({})).toBe(HEAD.gid)
@@ -70,7 +75,7 @@ describe('a request without a pin', () => {
   ])('is refused when the floor is %s', (_, floor, code) => {
     expect(refusing({ floor })).toEqual({
       code,
-      details: { wanted: floor, generation: HEAD.gid, floor: true },
+      details: { wanted: floor, generation: HEAD.gid, floor: true, ...forkOf(code) },
     })
   })
 })
@@ -98,7 +103,8 @@ describe('a request with a pin', () => {
     ['one with the number of the head and another digest', DIVERGED, 'generation-unknown'],
     ['of another depot', FOREIGN, 'lineage-foreign'],
   ])('is refused when the generation is %s', (_, pin, code) => {
-    expect(refusing({ pin })).toEqual({ code, details: { wanted: pin, generation: HEAD.gid, floor: false } })
+    const details = { wanted: pin, generation: HEAD.gid, floor: false, ...forkOf(code) }
+    expect(refusing({ pin })).toEqual({ code, details })
   })
 })
 
@@ -134,7 +140,7 @@ describe('a request with a pin and a floor', () => {
   ])('and `head` as floor is refused for the pin when that is %s', (_, pin, code) => {
     expect(refusing({ pin, floor: 'head' })).toEqual({
       code,
-      details: { wanted: pin, generation: HEAD.gid, floor: false },
+      details: { wanted: pin, generation: HEAD.gid, floor: false, ...forkOf(code) },
     })
   })
 
@@ -145,7 +151,7 @@ describe('a request with a pin and a floor', () => {
   ])('is refused for the floor when nothing satisfies it: %s is %s', (floor, code) => {
     expect(refusing({ pin: FIRST.gid, floor })).toEqual({
       code,
-      details: { wanted: floor, generation: HEAD.gid, floor: true },
+      details: { wanted: floor, generation: HEAD.gid, floor: true, ...forkOf(code) },
     })
   })
 

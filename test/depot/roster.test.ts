@@ -43,6 +43,19 @@ describe('a node that starts again', () => {
     expect(roster.nodes()).toEqual([{ ...REPORT, id: 'r1', seenMsAgo: LIMITS.heartbeatMs }])
   })
 
+  it('is heard while its last process still drains, which hears of the head as before', () => {
+    expect(beats('old')).toBe(true)
+    for (let beat = 0; beat < 10; beat += 1) {
+      expect(beats('old', { state: 'drain' })).toBe(true)
+      expect(beats('new', { state: 'boot' })).toBe(true)
+      second()
+    }
+    expect(roster.nodes()).toEqual([{ ...REPORT, state: 'boot', id: 'r1', seenMsAgo: LIMITS.heartbeatMs }])
+    // When it goes, the new one stays.
+    roster.forget('r1', 'old')
+    expect(roster.nodes()).toHaveLength(1)
+  })
+
   it('as often as it likes is heard', () => {
     for (let at = 0; at < 10; at += 1) expect(beats(`i${at}`)).toBe(true)
   })
@@ -89,6 +102,16 @@ describe('two that live under one id', () => {
     expect(roster.nodes()[0]).not.toHaveProperty('isContested')
     expect(beats('first again')).toBe(true)
     expect(beats('first again')).toBe(true)
+  })
+
+  it('are one again when the first drains', () => {
+    contest()
+    expect(beats('second')).toBe(false)
+    expect(beats('first', { state: 'drain' })).toBe(true)
+    expect(beats('second')).toBe(true)
+    expect(beats('first', { state: 'drain' })).toBe(true)
+    expect(beats('second')).toBe(true)
+    expect(roster.nodes()[0]).not.toHaveProperty('isContested')
   })
 
   it('do not disturb those of other ids', () => {

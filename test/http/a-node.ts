@@ -5,6 +5,7 @@
 import type { NodeMode, NodeState } from '../../src/depot/gate.ts'
 import type { Node } from '../../src/depot/node.ts'
 import type { Relay, Target } from '../../src/http/gate/gate.ts'
+import type { FaceOptions } from '../../src/http/server.ts'
 import type { Gid } from '../../src/model/generation.ts'
 import { type Engine, engine, published } from '../depot/an-engine.ts'
 import { type FacePlace, faceOver, type TestFace } from './a-face.ts'
@@ -75,7 +76,10 @@ export interface Replicating extends AsyncDisposable {
 export const OF_ORIGIN = 'of the origin'
 
 /** A node with one release, g1, and a relay of its own. */
-export async function replicating(place: Partial<FacePlace> = {}): Promise<Replicating> {
+export async function replicating(
+  place: Partial<FacePlace> = {},
+  options: Partial<FaceOptions> = {},
+): Promise<Replicating> {
   const at = await engine()
   await published(at, {})
   const node = new TestNode(at)
@@ -91,7 +95,7 @@ export async function replicating(place: Partial<FacePlace> = {}): Promise<Repli
     reply.hijack()
     return await Promise.resolve(true)
   }
-  const face = await faceOver(at, {}, { standing: node, relay, ...place })
+  const face = await faceOver(at, {}, { standing: node, relay, ...place }, options)
   const here: Replicating = {
     at,
     node,

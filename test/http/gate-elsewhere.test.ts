@@ -33,6 +33,27 @@ describe('a node that knows of another one', () => {
   })
 })
 
+describe('a node whose reads are closed', () => {
+  it.each<NodeMode>(['fresh', 'fenced', 'lag', 'cut', 'boot'])(
+    'lets nobody wait who may not read, and asks no other one for them, while it is %s',
+    async (mode) => {
+      await using here = await replicating({ elsewhere: () => 'http://r2.example/' }, { closedReads: true })
+      here.origin = 'answers'
+      here.node.mode = mode
+      const floor = nextOf(here.at)
+      here.node.heard = floor
+      const paths = ['/v1/head', `/g/${floor}/v1/channels`, `/o/sha256/${'0'.repeat(64)}`]
+      for (const authorization of ['', 'Bearer depot_nobody'])
+        for (const path of paths) {
+          const headers = { authorization, 'depot-min-generation': floor, prefer: 'wait=1' }
+          const answer = await here.ask(path, { headers })
+          expect([path, answer.status, answer.problem]).toEqual([path, 401, 'unauthorised'])
+        }
+      expect([here.relayed, here.node.waits, here.node.confirms]).toEqual([[], [], 0])
+    },
+  )
+})
+
 describe('a write at a node that does not commit', () => {
   const WRITES = [
     ['POST', '/v1/stages'],

@@ -169,6 +169,18 @@ describe('who waits', () => {
     expect((await ask(ACCESS)).status).toBe(401)
   })
 
+  it('is sent to another time by a depot that is closing, and told what has changed', async () => {
+    const { edition } = await all()
+    at.depot.access.release()
+    const refused = await after(edition, 20)
+    expect([refused.status, refused.problem]).toEqual([503, 'draining'])
+    expect(refused.header('retry-after')).toBe('1')
+    // Who does not wait is told as ever.
+    expect((await after(edition)).status).toBe(304)
+    await create('new')
+    expect(toldBy(await after(edition, 20)).tokens.map(({ label }) => label)).toEqual(['new'])
+  })
+
   it('and goes away leaves nothing behind', async () => {
     const { edition } = await all()
     for (let round = 0; round < 3; round += 1) {

@@ -13,7 +13,7 @@ export const SAMPLES: { readonly [Code in ErrorCode]: FailureDetails[Code] } = {
   'pin-below-floor': { pin: GID, floor: OTHER },
   'generation-behind': { wanted: OTHER, generation: GID },
   'generation-unknown': wanted,
-  'generation-lost': wanted,
+  'generation-lost': { ...wanted, forkAt: 40 },
   'lineage-foreign': wanted,
   'generation-retired': { wanted: GID },
   withdrawn: { wanted: GID },

@@ -38,12 +38,17 @@ export async function readManifest(
   return await caller.read({ path: place.pathOf(manifestPath(channel, name, version)) }, read, signal)
 }
 
-/** A page of lines that all stand in the tree of the place. */
-export function releasesReader(place: Place, channel: string, signal?: AbortSignal): PageReader<ReleaseBody> {
+/** A page of lines that are all of this name, and stand in the tree of the place. */
+export function releasesReader(
+  place: Place,
+  { channel, name }: Pick<Release, 'channel' | 'name'>,
+  signal?: AbortSignal,
+): PageReader<ReleaseBody> {
   return async (answer) => {
     place.check(answer)
     const { releases, next } = await answer.json(ReleasesBody)
     for (const release of releases) {
+      if (release.name !== name) throw answer.invalid(`${release.name} ${release.version} for ${name}`)
       if (place.trees !== undefined && !(await place.trees.has(channel, release, signal)))
         throw answer.invalid(`${release.name} ${release.version} as this generation does not have it`)
     }
@@ -74,7 +79,7 @@ async function findInLists(
   signal?: AbortSignal,
 ): Promise<ReleaseBody | undefined> {
   const list = place.pathOf(releasesPath(channel, name))
-  const read = releasesReader(place, channel, signal)
+  const read = releasesReader(place, { channel, name }, signal)
   for (const path of [`${list}?range=${encodeURIComponent(version)}`, list]) {
     const first = await caller.read({ path }, read, signal)
     for await (const line of readPages(caller, first, read, signal))

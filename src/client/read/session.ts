@@ -96,7 +96,7 @@ export class PinnedSession implements Session {
   ): AsyncGenerator<ReleaseBody> {
     const query = range === undefined ? '' : `?range=${encodeURIComponent(range)}`
     const { first, read } = await this.#reading(async (place) => {
-      const releases = releasesReader(place, channel, signal)
+      const releases = releasesReader(place, { channel, name }, signal)
       const path = place.pathOf(releasesPath(channel, name) + query)
       return { read: releases, first: await this.#caller.read({ path }, releases, signal) }
     }, signal)
@@ -174,6 +174,7 @@ export class PinnedSession implements Session {
     const read = async (answer: Answer): Promise<ChannelBody> => {
       place.check(answer)
       const channel = await answer.json(ChannelSchema)
+      if (channel.name !== name) throw answer.invalid(`channel ${channel.name} for ${name}`)
       await demandTold(place, channel, answer, signal)
       return channel
     }
@@ -182,7 +183,13 @@ export class PinnedSession implements Session {
 
   async #get(place: Place, path: string, signal?: AbortSignal): Promise<Answer> {
     const answer = await this.#caller.call({ path: place.pathOf(path) }, signal)
-    place.check(answer)
+    try {
+      place.check(answer)
+    } catch (error) {
+      // Nobody will read it any more.
+      await answer.discard()
+      throw error
+    }
     return answer
   }
 

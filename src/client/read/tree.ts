@@ -7,7 +7,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { keyOf } from '../../metaset/key.ts'
-import { channelIn, decodeMetaset, type Metaset } from '../../metaset/metaset.ts'
+import { type Channel, channelIn, decodeMetaset, type Metaset } from '../../metaset/metaset.ts'
 import { type NodeReader, TreeNode } from '../../metaset/node.ts'
 import { lookup, runsOfLeaves } from '../../metaset/read.ts'
 import { decodeRelease } from '../../metaset/release.ts'
@@ -47,11 +47,7 @@ export class Trees {
 
   /** The tree of what a channel offers. Fails with `not-found`. */
   async releases(channel: string, signal?: AbortSignal): Promise<Tree> {
-    this.#metaset ??= decodeMetaset(await this.#object(this.#options.metaset, LIMITS.metasetBytes, signal))
-    const found = channelIn(this.#metaset, channel)
-    if (found === undefined || found.settings.dropped === true)
-      throw failure('not-found', { what: `channel ${channel}` })
-    return found.releases
+    return (await this.#channel(channel, signal)).releases
   }
 
   /** The line of a release, or undefined when the generation has none. */
@@ -72,9 +68,14 @@ export class Trees {
   }
 
   /** Whether a channel is told of as it is. */
-  async hasChannel({ name, releases, bytes, root }: ChannelBody, signal?: AbortSignal): Promise<boolean> {
-    const tree = await this.releases(name, signal)
-    return tree.root === root && tree.count === releases && tree.bytes === bytes
+  async hasChannel(
+    { name, format, frozen, releases, bytes, root }: ChannelBody,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    const channel = await this.#channel(name, signal)
+    const tree = channel.releases
+    const isSo = channel.format === format && (channel.settings.frozen === true) === frozen
+    return isSo && tree.root === root && tree.count === releases && tree.bytes === bytes
   }
 
   /**
@@ -120,6 +121,14 @@ export class Trees {
       next.catch(() => undefined)
       yield* run.value
     }
+  }
+
+  async #channel(name: string, signal?: AbortSignal): Promise<Channel> {
+    this.#metaset ??= decodeMetaset(await this.#object(this.#options.metaset, LIMITS.metasetBytes, signal))
+    const found = channelIn(this.#metaset, name)
+    if (found === undefined || found.settings.dropped === true)
+      throw failure('not-found', { what: `channel ${name}` })
+    return found
   }
 
   #reader(signal?: AbortSignal): NodeReader {

@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
 import type { Depot } from '../../depot/depot.ts'
 import type { Token } from '../../depot/types.ts'
+import { failure } from '../../model/errors.ts'
 import { instantOf } from '../../model/instant.ts'
 import { MEDIA } from '../../wire/headers.ts'
 import { PATHS } from '../../wire/paths.ts'
@@ -39,11 +40,11 @@ export function replicatedAccessRoute(server: FastifyInstance, parts: Parts, gua
       const { after } = request.query
       reply.header('cache-control', 'private, no-store')
       if (after !== undefined) {
-        const hasMoved = await held(
-          request,
-          reply,
-          async (waitMs, gone) => await access.movedFrom(after, waitMs, gone),
-        )
+        const hasMoved = await held(request, reply, async (waitMs, gone) => {
+          // Who would be let go at once would ask again at once.
+          if (waitMs > 0 && access.isClosing() && access.edition() === after) throw failure('draining', {})
+          return await access.movedFrom(after, waitMs, gone)
+        })
         // Perhaps it is the token of this node that was revoked.
         guard.node(request)
         if (head.isClosing()) reply.header('connection', 'close')

@@ -108,6 +108,33 @@ describe('a catalog that breaks off', () => {
     expect(error.message).toContain('"version 2", although "version 1" was begun')
   })
 
+  it.each([1, 2])('of another generation is let go, which is answer %i', async (wrongOne) => {
+    await using depot = await FakeDepot.start()
+    const [zero] = depot.generations
+    depot.commit([releaseOf({ name: 'x', version: '1.0.0', files: [] })])
+    const letGo: number[] = []
+    let count = 0
+    const { client } = clientOf(depot, {
+      fetch: async (url, init) => {
+        if (!isCatalog(url)) return await fetch(url, init)
+        count += 1
+        const answer = count
+        const body = new ReadableStream({
+          pull: (stream) => {
+            if (answer === wrongOne) stream.enqueue(Buffer.from('{'))
+            else stream.error(new Error('it broke off'))
+          },
+          cancel: () => void letGo.push(answer),
+        })
+        const { gid = '' } = (answer === wrongOne ? zero : depot.head) ?? {}
+        return new Response(body, { headers: { 'depot-generation': gid } })
+      },
+    })
+    const session = await client.session()
+    await expectFailure(collect(session.catalog('stable')), 'answer-invalid')
+    expect([count, letGo]).toEqual([wrongOne, [wrongOne]])
+  })
+
   it('tells all changes once too, though nobody knows how many there are', async () => {
     await using world = await stocked()
     const { depot, session } = world
@@ -156,30 +183,51 @@ describe('an answer under the right pin that lies', () => {
     ['of a release', { manifest: `sha256:${'0'.repeat(64)}` }],
     ['of its status', { status: 'yanked' }],
     ['of a release that is not there', { name: 'package-9' }],
+    ['of another name, though that is there', 'package-1001'],
   ])('%s is refused, for the tree of the generation knows better', async (_, lie) => {
     await using world = await stocked()
     const { depot, session } = world
-    const [first] = depot.contents.get(depot.head.gid) ?? []
+    const releases = depot.contents.get(depot.head.gid) ?? []
+    const [first] = releases
+    const told =
+      typeof lie === 'string'
+        ? releases.find(({ line }) => line.name === lie)?.line
+        : { ...first?.line, ...lie }
     breaking(
       world,
       (url) => url.pathname.endsWith('/manifests/package-1000'),
-      ({ response }) => json(response, { releases: [{ ...first?.line, ...lie }] }),
+      ({ response }) => json(response, { releases: [told] }),
     )
     await expectFailure(collect(session.releases('stable', 'package-1000')), 'answer-invalid')
     expect((await session.manifest('stable', 'package-1000', '1.0.0')).name).toBe('package-1000')
   })
 
-  it('of a channel is refused', async () => {
+  it.each([{ releases: 1 }, { format: 'other' }, { frozen: true }])(
+    'of a channel is refused: %j',
+    async (what) => {
+      await using world = await stocked()
+      const { depot, session } = world
+      const lie = { ...channelOf(depot.contents.get(depot.head.gid) ?? []), ...what }
+      breaking(
+        world,
+        (url) => url.pathname.includes('/v1/channels'),
+        ({ response, url }) => json(response, url.pathname.endsWith('s') ? { channels: [lie] } : lie),
+      )
+      await expectFailure(session.channel('stable'), 'answer-invalid')
+      await expectFailure(collect(session.channels()), 'answer-invalid')
+    },
+  )
+
+  it('of another channel than was asked for is refused', async () => {
     await using world = await stocked()
     const { depot, session } = world
-    const lie = { ...channelOf(depot.contents.get(depot.head.gid) ?? []), releases: 1 }
+    const stable = channelOf(depot.contents.get(depot.head.gid) ?? [])
     breaking(
       world,
-      (url) => url.pathname.includes('/v1/channels'),
-      ({ response, url }) => json(response, url.pathname.endsWith('s') ? { channels: [lie] } : lie),
+      (url) => url.pathname.endsWith('/v1/channels/other'),
+      ({ response }) => json(response, stable),
     )
-    await expectFailure(session.channel('stable'), 'answer-invalid')
-    await expectFailure(collect(session.channels()), 'answer-invalid')
+    await expectFailure(session.channel('other'), 'answer-invalid')
   })
 
   it.each(['the metaset', 'a node'])('about %s is refused', async (which) => {
