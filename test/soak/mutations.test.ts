@@ -68,7 +68,7 @@ const RULES: readonly Rule[] = [
     load: heldAlone,
     mutation: {
       file: 'http/gate/passage.ts',
-      from: 'return this.#ends - this.#clock.monotonic()',
+      from: 'return (this.#holdEnds ?? this.#ends) - this.#clock.monotonic()',
       to: 'return 60_000',
     },
   },
@@ -125,7 +125,7 @@ async function judged({
 beforeEach(needs('haproxy'))
 
 describe('the checker', { timeout: 180_000 }, () => {
-  it.each(RULES)('finds that $off is off, as $invariant', async (rule) => {
+  it.each(RULES)('finds as $invariant what comes of it when this is off: $off', async (rule) => {
     const { report } = await judged(rule)
     const found = [...report.violations, ...report.apart].map((violation) => violation.invariant)
     expect(found).toContain(rule.invariant)

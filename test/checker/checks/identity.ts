@@ -35,7 +35,11 @@ export const stampedOnce: Check = (history, judged = new Tally()) => {
   return found.violations
 }
 
-/** No two answers of one gid and path differ in their digest. */
+/** Documents about generations: under a pin they say nothing of their state, which may change. */
+const OF_GENERATIONS = /^\/v1\/(?:head|generations)(?:[/?]|$)/
+const UNPINNED = 4
+
+/** No two answers of one gid and path differ in their digest; the pinned form of a path is the same path. */
 export const oneTree: Check = (history, judged = new Tally()) => {
   const found = new Findings('I2')
   const first = new Map<number, number>()
@@ -47,7 +51,9 @@ export const oneTree: Check = (history, judged = new Tally()) => {
     if (blob !== undefined && blob !== hex) found.add('bytes that are not those of the digest', row)
     const promised = hexOfReprDigest(history.text('reprDigest', row))
     if (promised !== undefined && promised !== hex) found.add('the body is not what Repr-Digest says', row)
-    const key = keyOf(history.id('generation', row), history.id('path', row), formOf(history, row))
+    const isApart = history.id('pin', row) === 0 && OF_GENERATIONS.test(history.text('path', row) ?? '')
+    const form = formOf(history, row) + (isApart ? UNPINNED : 0)
+    const key = keyOf(history.id('generation', row), history.id('path', row), form)
     const before = first.get(key)
     if (before === undefined) first.set(key, row)
     else if (hexOfAnswer(history, before) !== hex)
