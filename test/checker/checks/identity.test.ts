@@ -72,6 +72,14 @@ describe('I2: one gid, one tree', () => {
     expect(rowsOf(oneTree(history(first, other)))).toEqual([[0, 1]])
   })
 
+  it('lets a document about generations say less under a pin, and the same each time', () => {
+    const [head, under] = ['/v1/head', `/g/${gid(1)}/v1/head`]
+    const both = [asked({ url: head, digest: A }), asked({ url: under, digest: B })]
+    expect(oneTree(history(...both))).toEqual([])
+    expect(rowsOf(oneTree(history(...both, asked({ url: under, digest: A }))))).toEqual([[1, 2]])
+    expect(rowsOf(oneTree(history(...both, asked({ url: head, digest: B }))))).toEqual([[0, 2]])
+  })
+
   it('is broken by a blob of other bytes, and by a body that is not what it says', () => {
     expect(rowsOf(oneTree(history(asked({ url: `/o/sha256/${A}`, digest: B }))))).toEqual([[0]])
     expect(rowsOf(oneTree(history(asked({ digest: B, reprDigest: reprDigest(A) }))))).toEqual([[0]])
