@@ -60,6 +60,8 @@ export class ReplicaNode implements Node {
   /** How long this node lives: what many wait for does not end because one of them goes. */
   #life: AbortSignal = new AbortController().signal
   #seen: NodeCondition = 'boot'
+  /** How this node stood when those who wait were woken last. */
+  #wokenAt = ''
   readonly #lag: Lag
   /** Whether the origin refuses this process because another one has its id. */
   #isIdTaken = false
@@ -101,12 +103,17 @@ export class ReplicaNode implements Node {
   }
 
   async changed(waitMs: number, signal: AbortSignal): Promise<void> {
+    // A state may come by time alone; those who wait since before it look again, too.
+    this.wake()
     await this.#waiting.wait(waitMs, signal)
   }
 
-  /** The head, or what is known, may be another one. */
+  /** The head, or what is known, may be another one. Where nothing is, nobody has to look again. */
   wake(): void {
-    this.#noteLag()
+    const { mode, isDraining, isSilent } = this.state()
+    const standing = [...this.#noteLag(), mode, isDraining, isSilent].join(' ')
+    if (standing === this.#wokenAt) return
+    this.#wokenAt = standing
     this.#waiting.wake()
   }
 
@@ -219,13 +226,10 @@ export class ReplicaNode implements Node {
   }
 
   /** Told once, with what is to be done; it is asked again all the same, for the other one may end. */
-  #noteRefusal(error: unknown): void {
-    if (!isFailure(error, 'node-id-taken') || this.#isIdTaken) return
+  #noteRefusal(err: unknown): void {
+    if (!isFailure(err, 'node-id-taken') || this.#isIdTaken) return
     this.#isIdTaken = true
-    this.#parts.log.error(
-      { err: error },
-      'another node has the id of this one: start it with another --node-id',
-    )
+    this.#parts.log.error({ err }, 'another node has the id of this one: start it with another --node-id')
   }
 
   #report(): HeartbeatRequest {

@@ -1,6 +1,7 @@
 /**
  * What a replica knows of itself (PROTOCOL §4): by heartbeats that a test answers, and a clock that it moves.
  */
+import { setImmediate } from 'node:timers/promises'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { failure, isFailure } from '../../src/model/errors.ts'
 import { LIMITS } from '../../src/model/limits.ts'
@@ -242,8 +243,17 @@ describe('changed()', () => {
     await running
   })
 
-  it('is woken by the follower, and by the end of the node', async () => {
-    const waiting = at.node.changed(60_000, NEVER)
+  it('is woken by the follower when there is something new, and by the end of the node', async () => {
+    await at.confirmed(gid(1))
+    let isWoken = false
+    const waiting = at.node.changed(60_000, NEVER).then(() => {
+      isWoken = true
+    })
+    // Nothing is another one: each failure to follow would wake hundreds for nothing.
+    at.node.wake()
+    await settled()
+    expect(isWoken).toBe(false)
+    at.followed = gid(2)
     at.node.wake()
     await waiting
     const last = at.node.changed(60_000, NEVER)
@@ -252,6 +262,10 @@ describe('changed()', () => {
     await at.node.changed(60_000, NEVER)
   })
 })
+
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 5; turn += 1) await setImmediate()
+}
 
 describe('run()', () => {
   it('beats after every pause, and ends with the signal', async () => {
