@@ -39,6 +39,8 @@ describe('I1: one well-formed Depot-Generation', () => {
     expect(rowsOf(stampedOnce(history(asked(BALANCER), roll)))).toEqual([[0]])
     expect(stampedOnce(history(asked(BALANCER), { ...roll, from: 2_000, to: 3_000 }))).toEqual([])
     expect(stampedOnce(history(asked(BALANCER), roll, { ...roll, trouble: 'kill' }))).toEqual([])
+    const unrepeated = asked({ ...BALANCER, kind: 'K7', method: 'POST', status: 502 })
+    expect(stampedOnce(history(unrepeated, roll))).toEqual([])
     // Without one in between it is the node that forgot.
     expect(rowsOf(stampedOnce(history(asked({ ...BALANCER, through: undefined as never }))))).toEqual([[0]])
   })
