@@ -3,75 +3,35 @@
  * silent, and what was passed over when the origin is gone (PROTOCOL §5, §6).
  */
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { sourceOfBytes } from '../../src/client/index.ts'
 import { hexOf } from '../../src/model/digest.ts'
 import { exchange } from '../support/exchange.ts'
 import { publish } from '../support/publish.ts'
 import { TcpRelay } from '../support/tcp-relay.ts'
-import { type TemporaryFolder, temporaryFolder } from '../support/temporary-folder.ts'
-import { type Served, served } from './served.ts'
+import { Chain, fileOf, headAt, publishNumber, stateIn } from './chain.ts'
+import type { Served } from './served.ts'
 
-let folder: TemporaryFolder
+let chain: Chain
 let origin: Served
-let upstreamToken = ''
-const nodes: Served[] = []
 
 beforeEach(async () => {
-  folder = await temporaryFolder()
-  origin = await served({ data: join(folder.path, 'origin') })
-  const { token } = await origin.client.createToken({ label: 'replicas', scopes: ['replicate'] })
-  upstreamToken = token
+  chain = await Chain.open()
+  origin = chain.origin
 })
 
 afterEach(async () => {
-  for (const one of nodes.splice(0)) await one[Symbol.asyncDispose]()
-  await origin[Symbol.asyncDispose]()
-  await folder[Symbol.asyncDispose]()
+  await chain[Symbol.asyncDispose]()
 })
-
-async function replica(id: string, upstream: string, listen = '127.0.0.1:0'): Promise<Served> {
-  const node = await served({
-    data: join(folder.path, id),
-    flags: ['--role', 'replica', '--upstream', upstream, '--node-id', id, '--listen', listen],
-    environment: { DEPOT_UPSTREAM_TOKEN: upstreamToken },
-    token: origin.token,
-  })
-  nodes.push(node)
-  await expect.poll(async () => (await fetch(`${node.url}/readyz`)).status, { timeout: 20_000 }).toBe(200)
-  return node
-}
-
-async function publishNumber(at: Served, number: number): Promise<string> {
-  const files = { f: `${number}\n` }
-  return (await publish(at.client, { name: 'hello', version: `1.0.${number}`, files })).gid
-}
-
-/** The generation of its head, as it tells it, and how the node is that told it. */
-async function headAt({ url }: Served): Promise<string> {
-  const { status, headers } = await fetch(`${url}/v1/head`)
-  const [id = ''] = (headers.get('depot-node') ?? '').split(';')
-  return `${status} ${headers.get('depot-generation')} ${id} ${stateIn(headers)}`
-}
-
-function stateIn(headers: Headers): string {
-  return /state=(\w+)/.exec(headers.get('depot-node') ?? '')?.[1] ?? ''
-}
-
-async function fileOf({ url }: Served, gid: string, number: number): Promise<string> {
-  const answer = await fetch(`${url}/g/${gid}/v1/channels/stable/files/hello/1.0.${number}/f`)
-  return `${answer.status} ${answer.headers.get('depot-generation')} ${(await answer.text()).slice(0, 20)}`
-}
 
 describe('a heartbeat to a replica', () => {
   it('is answered by the origin: the word of a replica is none', async () => {
-    const first = await replica('r1', origin.url)
+    const first = await chain.replica('r1', origin.url)
     const gid = await publishNumber(origin, 1)
     const report = { role: 'replica', state: 'boot', head: null, known: null }
     const answer = await fetch(`${first.url}/v1/nodes/r7/heartbeat`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${upstreamToken}` },
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${chain.token}` },
       body: JSON.stringify(report),
     })
     const body = (await answer.json()) as { head: string; nodes: { id: string }[] }
@@ -82,7 +42,7 @@ describe('a heartbeat to a replica', () => {
 
 describe('many who ask a replica for an object that it has not', () => {
   it('have the origin asked once, and it is here then', async () => {
-    const node = await replica('r1', origin.url)
+    const node = await chain.replica('r1', origin.url)
     const bytes = randomBytes(4_000_000)
     const stage = await origin.client.openStage({ message: 'not committed, so no replica copies it' })
     const source = sourceOfBytes(bytes)
@@ -112,7 +72,7 @@ async function objectsGiven(): Promise<number> {
 describe('a replica whose upstream falls silent', () => {
   it('answers each read within what it may wait, and a little', async () => {
     await using link = await TcpRelay.to(origin.url)
-    const node = await replica('r1', link.url)
+    const node = await chain.replica('r1', link.url)
     const gid = await publishNumber(origin, 1)
     await expect.poll(async () => await headAt(node), { timeout: 10_000 }).toBe(`200 ${gid} r1 fresh`)
     // It hears of the next one, and its bytes take much longer than this test.
@@ -141,7 +101,7 @@ describe('a replica that has jumped to the head', () => {
   it('can be asked for all that it has passed over, also when the origin is gone', async () => {
     const gids: string[] = []
     for (let number = 1; number <= 5; number += 1) gids.push(await publishNumber(origin, number))
-    const node = await replica('r1', origin.url)
+    const node = await chain.replica('r1', origin.url)
     const filled = (): number => node.log().split('a generation that was passed over is here').length - 1
     // g0 to g4.
     await expect.poll(filled, { timeout: 10_000 }).toBe(5)
