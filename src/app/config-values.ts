@@ -5,6 +5,7 @@
  * true or false, not maybe".
  */
 import { isIP } from 'node:net'
+import { LIMITS } from '../model/limits.ts'
 
 export type Scalar = string | number | boolean
 
@@ -83,6 +84,8 @@ export function parseWebAddress(given: Scalar): string {
   if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '')
     throw new Error(`must be an address like https://depot.example.org, not ${text}`)
   if (url.username !== '' || url.password !== '') throw new Error('must not have a user or password in it')
+  if (url.href.length > LIMITS.nodeUrlBytes)
+    throw new Error(`must have no more than ${LIMITS.nodeUrlBytes} bytes`)
   return url.href.replace(/\/+$/, '')
 }
 

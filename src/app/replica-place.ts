@@ -55,7 +55,9 @@ export function replicaPlace(config: Config, parts: PlaceParts): Place {
   const node = nodeOf(config, parts, { ...identity, origin, follower })
   const access = accessFollowerOf(origin, parts, counts)
   let isReleased = false
-  const relay = relayOf(parts, { ...ahead, ...identity, node, isReleased: () => isReleased })
+  // Where reading needs a token, the origin alone is asked: it is not told to whoever says that he is a node.
+  const peers = (): readonly string[] => (config.reads === 'open' ? node.peers() : [])
+  const relay = relayOf(parts, { ...ahead, ...identity, node, peers, isReleased: () => isReleased })
   watchFollowing(metrics, { standing: () => node.standing(), follower, ...depot, relay, counts })
   const ending = new AbortController()
   let running: Promise<unknown> | undefined
@@ -169,13 +171,17 @@ function accessFollowerOf(
 function relayOf(
   { depot, store, clock, log }: PlaceParts,
   place: Pick<Ahead, 'origin' | 'pulls'> &
-    Pick<Identity, 'id'> & { readonly node: ReplicaNode; readonly isReleased: () => boolean },
+    Pick<Identity, 'id'> & {
+      readonly node: ReplicaNode
+      readonly peers: () => readonly string[]
+      readonly isReleased: () => boolean
+    },
 ): NodeRelay {
-  const { id, origin, pulls, node, isReleased } = place
+  const { id, origin, pulls, node, peers, isReleased } = place
   const { head } = depot
   return new NodeRelay({
     origin: () => origin.now(),
-    peers: () => node.peers(),
+    peers,
     id,
     pulls,
     pool: store.pool,

@@ -74,14 +74,14 @@ export class Roster {
 
   /**
    * A heartbeat of a process. Fails with `node-id-taken` when another one lives under this id, or with `limit-exceeded`
-   * when there are too many nodes already.
+   * when there are too many nodes already that are alive; one that is silent makes way.
    */
   hear(id: string, report: NodeReport, instance?: string): void {
     this.#forgetSilent()
     // Who has made way goes on asking for the head until he has ended.
     if (report.state === 'drain' && this.#hasMadeWay(id, instance)) return
     const holder = this.#claim(id, instance)
-    if (!this.#heard.has(id) && this.#heard.size >= LIMITS.nodes)
+    if (!this.#heard.has(id) && this.#heard.size >= LIMITS.nodes && !this.#forgetMostSilent())
       throw failure('limit-exceeded', { what: 'nodes that follow this one', limit: LIMITS.nodes })
     this.#heard.delete(id)
     this.#heard.set(id, { ...holder, report, atMs: this.#clock.monotonic() })
@@ -125,6 +125,13 @@ export class Roster {
 
   #isContested({ contestedMs }: Holder): boolean {
     return contestedMs !== undefined && this.#clock.monotonic() - contestedMs < LIMITS.leaseMs
+  }
+
+  /** Whether there was one whose lease is over. */
+  #forgetMostSilent(): boolean {
+    for (const [id, { atMs }] of this.#heard)
+      return this.#clock.monotonic() - atMs >= LIMITS.leaseMs && this.#heard.delete(id)
+    return false
   }
 
   #forgetSilent(): void {

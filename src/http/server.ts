@@ -33,6 +33,7 @@ import { answerBare, answerUnread, type Stamp } from './bare-answer.ts'
 import { BodyBounds } from './bounds/body-bounds.ts'
 import { demandPlainBody } from './bounds/encodings.ts'
 import type { IdleSockets } from './bounds/idle-sockets.ts'
+import { takeOriginForm } from './bounds/origin-form.ts'
 import { described } from './described.ts'
 import { type Elsewhere, Gate, OUTCOMES, type Outcome, type Relay } from './gate/gate.ts'
 import { Guard } from './guard.ts'
@@ -105,6 +106,7 @@ export async function buildServer(parts: FaceParts): Promise<Face> {
   const { sockets } = parts
   const server = frame(parts, (listener) => (request, response) => {
     sockets.note(request, response)
+    takeOriginForm(request)
     if (request.headers.host === undefined && request.httpVersion === '1.1') {
       const nameless = failure('bad-request', { reason: 'a request of HTTP/1.1 needs the header Host' })
       answerBare(nameless, request.socket, stampOf(parts))

@@ -79,8 +79,9 @@ export const LIMITS = {
   holdElsewhereMs: 250,
   /** What is asked of another node may take so much longer than a request waits (I16 allows 250 ms). */
   holdGraceMs: 200,
-  /** Requests that other nodes answer for this one. */
+  /** Reads that other nodes answer for this one, and as many requests that change something. */
   relays: 64,
+  relayedWrites: 64,
   /** An answer of another node up to this size is shared in memory by those who ask for it at the same time. */
   sharedAnswerBytes: 262_144,
   /** A peer that has something answers within so long, or the origin is asked. */
@@ -124,6 +125,8 @@ export const LIMITS = {
   drainMs: 30_000,
   drainHoldMs: 1_000,
   nodeIdBytes: 64,
+  /** Of the address of a node, as it is passed on: each heartbeat is answered with those of all nodes. */
+  nodeUrlBytes: 2_048,
   /** A replica waits so long for the next change of the tokens, and lets nobody in by a copy that is older than this. */
   accessWaitMs: 15_000,
   accessAgeMs: 60_000,

@@ -195,9 +195,12 @@ describe('other addresses', () => {
     expect(parseWebAddress('https://example.org/depot/')).toBe('https://example.org/depot')
   })
 
-  it.each(['ftp://x', 'x', 'http://a?b', 'http://u:p@a'])('takes no %s for a public address', (text) => {
-    expect(() => parseWebAddress(text)).toThrow(/^must /)
-  })
+  it.each(['ftp://x', 'x', 'http://a?b', 'http://u:p@a', `http://a/${'\u{1f600}'.repeat(171)}`])(
+    'takes no %s for a public address',
+    (text) => {
+      expect(() => parseWebAddress(text)).toThrow(/^must /)
+    },
+  )
 
   it.each(['somebody', '10.0.0.0/33', '1.2.3', '::1/129', '10.0.0.0/8/9', ''])(
     'trusts no proxy %j',

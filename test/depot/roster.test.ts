@@ -32,6 +32,31 @@ function second(): void {
   clock.advance(LIMITS.heartbeatMs)
 }
 
+describe('a depot that has heard of as many nodes as it may', () => {
+  function fill(): void {
+    for (let at = 0; at < LIMITS.nodes; at += 1) roster.hear(`n${at}`, REPORT)
+  }
+
+  it('takes no other one while all of them are alive', () => {
+    fill()
+    clock.advance(LIMITS.leaseMs - 1)
+    expect(() => {
+      roster.hear('more', REPORT)
+    }).toThrow(expect.objectContaining({ code: 'limit-exceeded' }) as Error)
+    roster.hear('n0', REPORT)
+  })
+
+  it('forgets for it the one that was silent for the longest time', () => {
+    fill()
+    clock.advance(LIMITS.leaseMs)
+    roster.hear('n0', REPORT)
+    roster.hear('more', REPORT)
+    const ids = roster.nodes().map(({ id }) => id)
+    expect(ids).toHaveLength(LIMITS.nodes)
+    expect(['n0', 'n1', 'more'].map((id) => ids.includes(id))).toEqual([true, false, true])
+  })
+})
+
 describe('a node that starts again', () => {
   it('is heard at once, and stays', () => {
     expect(beats('old')).toBe(true)

@@ -90,6 +90,8 @@ describe('a heartbeat', () => {
     ['an address with a query', 'r1', { publicUrl: 'http://r1/?x' }],
     ['an address that is none', 'r1', { publicUrl: 'r1' }],
     ['an address that is too long', 'r1', { publicUrl: `http://r1/${'x'.repeat(LIMITS.urlBytes)}` }],
+    // Each of these takes twelve bytes in a URL.
+    ['an address that grows too long', 'r1', { publicUrl: `http://r1/${'\u{1f600}'.repeat(171)}` }],
     ['progress of nothing', 'r1', { progress: { done: 1 } }],
   ])('is refused for %s', async (_, id, more) => {
     expect((await beat(id, report(more))).status).toBe(400)

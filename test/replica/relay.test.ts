@@ -76,6 +76,34 @@ describe('a request that is relayed', () => {
     expect(headers.connection).not.toContain('X-Mine')
   })
 
+  it('loses nothing that it says of generations, whatever its connection says of that', async () => {
+    const seen: Seen[] = []
+    await using at = await relaying(telling(seen))
+    const lines = ['Host: x', 'Connection: close, Depot-Exact-Generation', 'Depot-Exact-Generation: g1']
+    await rawExchange(at.url, `GET / HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`)
+    expect(seen[0]?.headers['depot-exact-generation']).toBe('g1')
+  })
+
+  it('goes below the path at which the other node is', async () => {
+    const seen: Seen[] = []
+    await using behind = await relaying(telling(seen))
+    for (const end of ['/depot', '/depot/', '/']) {
+      await using at = await relaying(() => undefined, { origin: () => behind.originUrl + end })
+      await exchange(at.url, '/v1/a?b')
+    }
+    expect(seen.map(({ url }) => url)).toEqual(['/depot/v1/a?b', '/depot/v1/a?b', '/v1/a?b'])
+  })
+
+  it('is refused for its head, however long its body is in coming', async () => {
+    await using at = await relaying((_request, response) => void response.writeHead(401).end('who?'))
+    for (const says of ['Content-Length: 5', 'Transfer-Encoding: chunked']) {
+      await using connection = await rawConnection(at.url)
+      connection.send(`POST / HTTP/1.1\r\nHost: x\r\n${says}\r\n\r\n`)
+      expect((await connection.answer()).status).toBe(401)
+      await expect.poll(() => at.relay.underWay).toBe(0)
+    }
+  })
+
   it('says who has asked, behind whom others have named', async () => {
     const seen: Seen[] = []
     await using at = await relaying(telling(seen))
@@ -136,6 +164,22 @@ describe('an answer that is relayed', () => {
     expect((await exchange(at.url, '/204')).status).toBe(204)
     const piece = await exchange(at.url, '/206')
     expect([piece.status, piece.text]).toEqual([206, 'piece'])
+  })
+
+  it('begins in time, however long its bytes are in coming or are held back', async () => {
+    const origin: ServerResponse[] = []
+    await using at = await relaying(
+      (_request, response) => {
+        origin.push(response)
+        response.writeHead(200, { 'repr-digest': digestHeader('ab'), 'content-length': '2' })
+        response.write('a')
+      },
+      { withinMs: 1_000 },
+    )
+    const answer = await fetch(at.url)
+    expect([answer.status, origin[0]?.writableEnded]).toEqual([200, false])
+    origin[0]?.end('b')
+    expect(await answer.text()).toBe('ab')
   })
 
   it('passes when its bytes are what their digest says', async () => {
@@ -242,6 +286,26 @@ describe('what is not relayed', () => {
     response.end('late')
     expect((await first).text).toBe('late')
     await expect.poll(() => at.relay.underWay).toBe(0)
+  })
+
+  it.each([
+    ['POST', 'GET'],
+    ['GET', 'POST'],
+  ])('is no read because of writes, and no write because of reads: %s', async (many, other) => {
+    const held: ServerResponse[] = []
+    await using at = await relaying(
+      (request, response) => {
+        if (request.method === many) held.push(response)
+        else response.end('told')
+      },
+      { bounds: { relays: 2, writes: 2 } },
+    )
+    const all = [0, 1].map(async () => await exchange(at.url, '/', { method: many }))
+    await expect.poll(() => held.length).toBe(2)
+    expect((await exchange(at.url, '/', { method: other })).text).toBe('told')
+    expect((await exchange(at.url, '/', { method: many })).text).toBe('nobody')
+    for (const response of held) response.end()
+    await Promise.all(all)
   })
 })
 

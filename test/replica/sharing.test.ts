@@ -301,6 +301,32 @@ describe('a read that may be answered by anybody', () => {
     expect(origin.asked).toEqual([])
   })
 
+  it.each(['GET', 'HEAD'])('tells a peer no secret, and the origin what it needs: %s', async (method) => {
+    const atPeer: IncomingMessage[] = []
+    const atOrigin: IncomingMessage[] = []
+    await using peer = await node((message, response) => {
+      atPeer.push(message)
+      response.writeHead(401).end('who?')
+    })
+    await using at = await relaying(
+      (message, response) => {
+        atOrigin.push(message)
+        response.writeHead(200, blobHeaders(Buffer.from('x'), GID)).end('x')
+      },
+      { to: 'any', peers: () => [peer.url] },
+    )
+    const secrets = { authorization: 'Bearer s', 'depot-preview': 's', cookie: 's' }
+    expect((await exchange(at.url, PATH, { method, headers: secrets })).status).toBe(200)
+    // A preview has an answer of its own; what many may ask for goes another way.
+    expect((await exchange(at.url, PATH, { method, headers: { authorization: 'Bearer s' } })).status).toBe(
+      200,
+    )
+    expect(atPeer).toHaveLength(2)
+    for (const { headers } of atPeer)
+      for (const name of Object.keys(secrets)) expect([name, headers[name]]).toEqual([name, undefined])
+    expect(atOrigin.map(({ headers }) => headers.authorization)).toEqual(['Bearer s', 'Bearer s'])
+  })
+
   it('and changes with the head is asked of the origin alone', async () => {
     await using peer = await node((_, response) => void response.writeHead(200).end('peer'))
     await using at = await relaying((_, response) => void response.writeHead(200).end('origin'), {

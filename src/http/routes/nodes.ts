@@ -7,6 +7,7 @@ import Type from 'typebox'
 import type { Depot } from '../../depot/depot.ts'
 import type { NodeReport } from '../../depot/roster.ts'
 import { failure } from '../../model/errors.ts'
+import { LIMITS } from '../../model/limits.ts'
 import { clip } from '../../model/name.ts'
 import { parseNodeId } from '../../wire/node-label.ts'
 import { PATHS } from '../../wire/paths.ts'
@@ -98,6 +99,10 @@ function addressOf(text: string): string {
     url !== null &&
     (url.protocol === 'http:' || url.protocol === 'https:') &&
     [url.username, url.password, url.search, url.hash].every((part) => part === '')
+  if (isAddress && url.href.length > LIMITS.nodeUrlBytes)
+    throw failure('bad-request', {
+      reason: `"${clip(text)}" is too long: the address of a node has up to ${LIMITS.nodeUrlBytes} bytes`,
+    })
   if (isAddress) return url.href.replace(/\/+$/, '')
   throw failure('bad-request', {
     reason: `"${clip(text)}" is no address of a node, which begins with http:// or https://`,

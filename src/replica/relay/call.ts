@@ -11,7 +11,7 @@ import { request as secureRequest } from 'node:https'
 import { HEADERS } from '../../wire/headers.ts'
 
 export interface NodeCall {
-  /** The address of the node. */
+  /** The address of the node; it may have a path before all others. */
   readonly to: string
   readonly method: string
   readonly path: string
@@ -30,7 +30,7 @@ export function openCall({ to, method, path, headers, id, idleMs }: NodeCall): C
     protocol: url.protocol,
     hostname: url.hostname.replace(/^\[(.*)\]$/, '$1'),
     port: url.port,
-    path,
+    path: url.pathname.replace(/\/+$/, '') + path,
     headers: { ...headers, host: url.host, [HEADERS.via]: id },
     timeout: idleMs,
   }

@@ -10,7 +10,7 @@ import type { IncomingMessage } from 'node:http'
 import { LIMITS } from '../../model/limits.ts'
 import { Counter } from '../progress.ts'
 import { answerOf, openCall } from './call.ts'
-import { passedOn } from './headers.ts'
+import { passedOn, toPeer } from './headers.ts'
 import type { Pulls } from './pulls.ts'
 import { blobIn, expectedOf, isGood, type SentBlob, type Target, type Wish } from './wish.ts'
 
@@ -88,8 +88,7 @@ export class Flight {
     const { path, headers } = this.#asked
     const stop = this.#stop.signal
     if (stop.aborted) return undefined
-    // A peer is not to wait for what it has not.
-    const own = isPeer ? { ...headers, prefer: 'wait=0' } : headers
+    const own = isPeer ? toPeer(headers) : headers
     try {
       const outgoing = openCall({ to: url, method: 'GET', path, headers: own, id, idleMs })
       outgoing.end()

@@ -25,8 +25,19 @@ const FORWARDED = 'x-forwarded-for'
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD'])
 const REPR_DIGEST = /sha-256=:([A-Za-z0-9+/=]{44}):/
 
+/** What a node that is no origin is never told: its address is whatever somebody with a token of a node has said. */
+const SECRETS: ReadonlySet<string> = new Set(['authorization', 'cookie', HEADERS.preview])
+/** What a request or an answer says of generations is for all nodes on the way, whatever `Connection` says of it. */
+const OF_DEPOT = 'depot-'
+
 export function isRead({ method }: Pick<IncomingMessage, 'method'>): boolean {
   return READING.has(method ?? '')
+}
+
+/** Whether bytes come after the head of a request (RFC 9112 §6.3). */
+export function hasBody({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
+  const { 'content-length': length, 'transfer-encoding': coding } = headers
+  return coding !== undefined || Number(length ?? 0) > 0
 }
 
 /** The nodes that a request has passed. */
@@ -51,6 +62,12 @@ export function headersOf(request: IncomingMessage): Record<string, string | str
   // Some methods have a body only when it is said.
   else if (headers['transfer-encoding'] !== undefined) all['transfer-encoding'] = 'chunked'
   return all
+}
+
+/** Those of a request that a peer is asked: without secrets; and it is not to wait for what it has not. */
+export function toPeer<Value>(headers: Readonly<Record<string, Value>>): Record<string, Value | string> {
+  const told = Object.entries(headers).filter(([name]) => !SECRETS.has(name))
+  return { ...Object.fromEntries(told), prefer: 'wait=0' }
 }
 
 /** Those of an answer: names and values in turn, as they came. */
@@ -86,7 +103,7 @@ function namesIn(text: string): readonly string[] {
 
 /** Headers that belong to one connection because `Connection` names them. */
 function namedIn(connection: string | undefined): ReadonlySet<string> {
-  return new Set(namesIn((connection ?? '').toLowerCase()))
+  return new Set(namesIn((connection ?? '').toLowerCase()).filter((name) => !name.startsWith(OF_DEPOT)))
 }
 
 function isPassedOn(name: string, ofConnection: ReadonlySet<string>): boolean {

@@ -19,7 +19,7 @@ import { HEADERS } from '../../wire/headers.ts'
 import { answerOf, openCall } from './call.ts'
 import { Checking } from './checking.ts'
 import type { Exchange } from './exchange.ts'
-import { headersOf, isRead, passedOn, viaOf } from './headers.ts'
+import { hasBody, headersOf, isRead, passedOn, toPeer, viaOf } from './headers.ts'
 import type { Pulls } from './pulls.ts'
 import { Sharing } from './sharing.ts'
 import { Slots } from './slots.ts'
@@ -41,7 +41,9 @@ export interface RelayParts {
 }
 
 export interface RelayBounds {
+  /** Exchanges that answer reads, and those that write: neither takes the places of the other. */
   readonly relays: number
+  readonly writes: number
   /** A node of which nothing comes for so long is given up: a read, and what it may have to think about. */
   readonly readIdleMs: number
   readonly writeIdleMs: number
@@ -57,6 +59,7 @@ export interface RelayTo {
 
 const BOUNDS: RelayBounds = {
   relays: LIMITS.relays,
+  writes: LIMITS.relayedWrites,
   readIdleMs: LIMITS.upstreamSilenceMs,
   writeIdleMs: LIMITS.requestTimeoutMs,
   peerMs: LIMITS.peerMs,
@@ -65,19 +68,21 @@ const BOUNDS: RelayBounds = {
 export class NodeRelay {
   readonly #parts: RelayParts
   readonly #bounds: RelayBounds
-  readonly #slots: Slots
+  readonly #reads: Slots
+  readonly #writes: Slots
   readonly #sharing: Sharing
   #turn = 0
 
   constructor(parts: RelayParts) {
     this.#parts = parts
     this.#bounds = { ...BOUNDS, ...parts.bounds }
-    this.#slots = new Slots(this.#bounds.relays)
+    this.#reads = new Slots(this.#bounds.relays)
+    this.#writes = new Slots(this.#bounds.writes)
     this.#sharing = new Sharing({
       ...parts,
       idleMs: this.#bounds.readIdleMs,
       peerMs: this.#bounds.peerMs,
-      slots: this.#slots,
+      slots: this.#reads,
       alone: async (...asked) => await this.#alone(...asked),
       pass: async (...answered) => {
         await this.#pass(...answered)
@@ -87,7 +92,7 @@ export class NodeRelay {
 
   /** Exchanges with other nodes at this moment. */
   get underWay(): number {
-    return this.#slots.taken
+    return this.#reads.taken + this.#writes.taken
   }
 
   /**
@@ -136,14 +141,15 @@ export class NodeRelay {
   }
 
   async #alone(exchange: Exchange, targets: readonly Target[]): Promise<boolean> {
-    if (!this.#slots.take()) return false
+    const slots = isRead(exchange.request) ? this.#reads : this.#writes
+    if (!slots.take()) return false
     try {
       for (const target of targets) {
         if (await this.#relay(exchange, target)) return true
         if (exchange.late.aborted) return false
       }
     } finally {
-      this.#slots.give()
+      slots.give()
     }
     if (isRead(exchange.request)) return false
     throw failure('origin-unreachable', { reason: 'nobody has told yet where it is' })
@@ -159,8 +165,7 @@ export class NodeRelay {
     try {
       // An answer may come before all of the body was sent, as when it is refused; and when the origin goes away, the
       // connection is still to be answered on, which `pipeline` would close.
-      if (isRead(request)) outgoing.end()
-      else request.pipe(outgoing)
+      sendOn(request, outgoing)
       const answer = await answerOf(outgoing, this.#lateFor(target, late))
       if (isRead(request) && !isGood(answer, exchange.wish, target)) {
         forgetBody(answer.on('error', () => undefined))
@@ -192,8 +197,7 @@ export class NodeRelay {
       to: url,
       method: request.method ?? 'GET',
       path: request.url ?? '/',
-      // A peer is not to wait for what it has not.
-      headers: isPeer ? { ...headers, prefer: 'wait=0' } : headers,
+      headers: isPeer ? toPeer(headers) : headers,
       id: this.#parts.id,
       idleMs: isRead(request) ? readIdleMs : writeIdleMs,
     })
@@ -203,17 +207,38 @@ export class NodeRelay {
     return isPeer ? AbortSignal.any([late, AbortSignal.timeout(this.#bounds.peerMs)]) : late
   }
 
-  async #pass({ request, response, wish }: Exchange, answer: IncomingMessage): Promise<void> {
+  async #pass({ request, response, wish, late }: Exchange, answer: IncomingMessage): Promise<void> {
     const { statusCode: status = 502, headers } = answer
     if (!isRead(request) && status < 300) await this.#written(headers[HEADERS.generation])
     response.writeHead(status, passedOn(answer))
     const expected = expectedOf(answer, request, wish)
-    if (expected === undefined) await pipeline(answer, response)
-    else await pipeline(answer, new Checking(expected), response)
+    // The bytes may be long in coming, or be held back: then the head goes ahead of them (I16).
+    const onLate = (): void => {
+      response.flushHeaders()
+    }
+    late.addEventListener('abort', onLate)
+    if (late.aborted) onLate()
+    try {
+      if (expected === undefined) await pipeline(answer, response)
+      else await pipeline(answer, new Checking(expected), response)
+    } finally {
+      late.removeEventListener('abort', onLate)
+    }
   }
 
   /** The answer stands, whether what was written comes here in time or not. */
   async #written(generation: string | string[] | undefined): Promise<void> {
     if (typeof generation === 'string') await this.#parts.onWritten(generation).catch(() => undefined)
   }
+}
+
+/** A request with the body that it brings, but a read without. */
+function sendOn(request: IncomingMessage, outgoing: ReturnType<typeof openCall>): void {
+  if (isRead(request)) {
+    outgoing.end()
+    return
+  }
+  // Who may not write is refused for the head of the request alone, however long the body is in coming.
+  if (hasBody(request)) outgoing.flushHeaders()
+  request.pipe(outgoing)
 }
