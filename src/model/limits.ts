@@ -136,6 +136,8 @@ export const LIMITS = {
   answerCacheBytes: 67_108_864,
   answerCacheEntryBytes: 65_536,
   nodeCacheBytes: 33_554_432,
+  /** Of nodes that a copy has brought, until it knows what has changed. */
+  recentNodeBytes: 50_331_648,
   manifestCacheBytes: 16_777_216,
   metasetCacheEntries: 64,
   /** Plans of stages that are being filled, what their nodes may take together, and how many rows they follow. */

@@ -23,6 +23,7 @@ import type { Clock } from '../model/world.ts'
 import type { Nodes, PackedNode, Segment } from '../pool/pool.ts'
 import { inLanes, type Lanes } from '../wire/lanes.ts'
 import type { Counter } from './progress.ts'
+import type { RecentNodes } from './recent-nodes.ts'
 import { plainOfSent } from './sent-node.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -31,6 +32,8 @@ export interface CopyTreesParts {
   readonly upstream: Pick<Upstream, 'nodes'>
   readonly clock: Pick<Clock, 'monotonic'>
   readonly counter: Counter
+  /** Is given what came, and was right. */
+  readonly recent?: Pick<RecentNodes, 'add'>
 }
 
 /**
@@ -142,6 +145,7 @@ class TreeCopy {
     const plain = plainOfSent(node)
     const decoded = decodeNode(plain, tree, within)
     missing.segment = node.segment
+    this.#parts.recent?.add(node.digest, decoded)
     if (tree.level > LEAVES) {
       this.#parts.counter.need(0, plain.length)
       for (let at = 0; at < decoded.length; at += 1)

@@ -12,6 +12,7 @@ import type { Nodes, Pool } from '../pool/pool.ts'
 import { type CopyBlobsParts, copyBlobs } from './copy-blobs.ts'
 import { copyTrees } from './copy-trees.ts'
 import type { Progress } from './progress.ts'
+import { RecentNodes } from './recent-nodes.ts'
 import type { Upstream } from './upstream.ts'
 
 export interface CopyParts extends Omit<CopyBlobsParts, 'progress' | 'upstream'> {
@@ -44,8 +45,9 @@ export async function copyGeneration(
   const held = wanted.held && (await storedMetaset(pool, wanted.held))
   const before = held && decodeMetaset(held)
   const trees = Object.values(after.channels).flatMap(({ releases, bound }) => [releases, bound])
-  await copyTrees({ nodes, upstream, clock, counter: progress.nodes }, trees, signal)
-  await copyBlobs({ ...parts, progress }, { before, after }, signal)
+  const recent = new RecentNodes(parts.reader)
+  await copyTrees({ nodes, upstream, clock, counter: progress.nodes, recent }, trees, signal)
+  await copyBlobs({ ...parts, reader: recent, progress }, { before, after }, signal)
   await reserve.put(bytes, { digest: wanted.metaset })
   return after
 }

@@ -90,7 +90,7 @@ const RULES: readonly Rule[] = [
     load: askedForAll,
     mutation: {
       file: 'replica/copy.ts',
-      from: '  await copyBlobs({ ...parts, progress }, { before, after }, signal)\n',
+      from: '  await copyBlobs({ ...parts, reader: recent, progress }, { before, after }, signal)\n',
       to: '',
     },
   },

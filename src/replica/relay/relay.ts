@@ -2,8 +2,8 @@
  * Having a request answered by another node, on the connection of whoever asked (PROTOCOL §6): one hop at most, bounded
  * in number and time, with the bytes going through as they come.
  *
- * What is fixed for ever, a pinned path or an object, is asked of a peer that has it or of the origin, once for all who
- * ask at the same time (`flights.ts`). Everything else goes to the origin and nowhere else.
+ * What is fixed for ever, a pinned path or an object, is asked for once for all who ask at the same time (`flights.ts`):
+ * an object of a peer that has it or of the origin. Everything else goes to the origin and nowhere else.
  *
  * A body whose digest is known is hashed on its way, and its last bytes are held back until it is right: what is wrong
  * is cut short, and never ends as if it were whole.
@@ -119,10 +119,11 @@ export class NodeRelay {
       withinMs === undefined ? gone : AbortSignal.any([gone, AbortSignal.timeout(Math.ceil(withinMs))])
     const exchange: Exchange = { request, response, wish: wishOf(request), gone, late }
     try {
-      const { generation, key } = exchange.wish
+      const { generation, key, digest } = exchange.wish
       // What changes with the head is answered by the origin, whoever says what (PROTOCOL §6).
       const isFixed = to === 'any' && generation !== undefined
-      const targets = this.#targets(isFixed)
+      // Nobody but the origin is believed where the URL does not name the digest of all that is sent.
+      const targets = this.#targets(isFixed && key !== undefined && digest !== undefined)
       if (isFixed && key !== undefined) return await this.#sharing.answer(exchange, key, targets)
       return await this.#alone(exchange, targets)
     } finally {
@@ -130,11 +131,11 @@ export class NodeRelay {
     }
   }
 
-  #targets(isFixed: boolean): readonly Target[] {
+  #targets(isProof: boolean): readonly Target[] {
     const { origin, peers } = this.#parts
     const url = origin()
     const last = url === undefined ? [] : [{ url, isPeer: false }]
-    const others = isFixed ? peers().filter((peer) => peer !== url) : []
+    const others = isProof ? peers().filter((peer) => peer !== url) : []
     this.#turn += 1
     const peer = others[this.#turn % Math.max(others.length, 1)]
     return peer === undefined ? last : [{ url: peer, isPeer: true }, ...last]
