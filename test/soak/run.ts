@@ -28,6 +28,8 @@ const { values } = parseArgs({
 const folder = await mkdtemp(join(tmpdir(), 'depot-soak-'))
 if (values.minutes === undefined) await crash(values.data ?? join(folder, 'data'))
 else await cluster(Number(values.minutes), Number(values.seed))
+// Whatever is left of hundreds of clients and processes does not keep it from ending.
+process.stdout.write('', () => process.exit())
 
 async function cluster(minutes: number, seed: number): Promise<void> {
   const balancers = oneOf<Program>(['haproxy', 'nginx'], values.balancer)

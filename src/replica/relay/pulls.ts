@@ -9,10 +9,10 @@ import { copyId } from '../../depot/stage/stages.ts'
 import { type Digest, hexOf } from '../../model/digest.ts'
 import { DepotError, failure } from '../../model/errors.ts'
 import type { Incoming, Pool, Stored } from '../../pool/pool.ts'
-import { fetchLarge, type LargeBlob } from '../fetch-large.ts'
 import { type Patience, patient } from '../patient.ts'
 import type { Counter } from '../progress.ts'
 import type { Upstream } from '../upstream.ts'
+import { fetchLarge, type LargeBlob } from './fetch-large.ts'
 import { unlessAborted } from './unless-aborted.ts'
 
 export interface PullParts extends Patience {

@@ -2,13 +2,13 @@
  * Brings one large blob, as an upload under way: when it is interrupted, the next try goes on where it ended, also after
  * a restart.
  */
-import { copyId } from '../depot/stage/stages.ts'
-import { type Digest, hexOf } from '../model/digest.ts'
-import { failure, isFailure } from '../model/errors.ts'
-import { LIMITS } from '../model/limits.ts'
-import type { Incoming } from '../pool/pool.ts'
-import type { Counter } from './progress.ts'
-import type { Upstream } from './upstream.ts'
+import { copyId } from '../../depot/stage/stages.ts'
+import { type Digest, hexOf } from '../../model/digest.ts'
+import { failure, isFailure } from '../../model/errors.ts'
+import { LIMITS } from '../../model/limits.ts'
+import type { Incoming } from '../../pool/pool.ts'
+import type { Counter } from '../progress.ts'
+import type { Upstream } from '../upstream.ts'
 
 export interface FetchLargeParts {
   readonly incoming: Incoming
