@@ -282,7 +282,7 @@ describe('a reader of many nodes', () => {
   async function readInTheEnd(): Promise<number> {
     for (let before = -1; before !== read; ) {
       before = read
-      await new Promise((resolve) => setTimeout(resolve, RELEASES))
+      await new Promise((resolve) => setTimeout(resolve, 300))
     }
     return read
   }
