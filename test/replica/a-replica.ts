@@ -82,7 +82,8 @@ export function following(at: Engine, upstream: Upstream, more: Partial<Follower
       more.events?.failed?.(error, attempt)
     },
   }
-  const follower = new Follower(partsOf(at, upstream, { ...more, events }))
+  const parts = partsOf(at, upstream, { ...more, events })
+  const follower = new Follower(parts)
   const running = follower.run(stop.signal)
   return {
     follower,
@@ -99,6 +100,8 @@ export function following(at: Engine, upstream: Upstream, more: Partial<Follower
     [Symbol.asyncDispose]: async () => {
       stop.abort()
       await running
+      // What was begun for others, too, goes on until it is told.
+      if (parts.pulls instanceof Pulls) await parts.pulls.close()
     },
   }
 }
