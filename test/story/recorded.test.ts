@@ -133,7 +133,13 @@ function lies(lines: readonly Line[]): readonly (readonly [string, readonly Line
     told('I1', isEntry, () => ({ generations: [] })),
     told(
       'I2',
-      (line) => isPinned(line) && line.digest !== undefined,
+      // One that another answer can be held against.
+      (line) =>
+        isPinned(line) &&
+        line.digest !== undefined &&
+        requests.some(
+          (one) => one !== line && isPinned(one) && one.url === line.url && one.digest === line.digest,
+        ),
       () => ({ digest: '0'.repeat(64) }),
     ),
     told('I5', isEntry, () => ({ generations: [old] })),
