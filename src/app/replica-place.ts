@@ -54,10 +54,9 @@ export function replicaPlace(config: Config, parts: PlaceParts): Place {
   const follower = followerOf(ahead, parts, events)
   const node = nodeOf(config, parts, { ...identity, origin, follower })
   const access = accessFollowerOf(origin, parts, counts)
-  let isReleased = false
   // Where reading needs a token, the origin alone is asked: it is not told to whoever says that he is a node.
   const peers = (): readonly string[] => (config.reads === 'open' ? node.peers() : [])
-  const relay = relayOf(parts, { ...ahead, ...identity, node, peers, isReleased: () => isReleased })
+  const relay = relayOf(parts, { ...ahead, ...identity, node, peers })
   watchFollowing(metrics, { standing: () => node.standing(), follower, ...depot, relay, counts })
   const ending = new AbortController()
   let running: Promise<unknown> | undefined
@@ -74,7 +73,6 @@ export function replicaPlace(config: Config, parts: PlaceParts): Place {
       running = Promise.all(following.map(async (one) => await one.run(ending.signal)))
     },
     release: () => {
-      isReleased = true
       node.release()
     },
     [Symbol.asyncDispose]: async () => {
@@ -171,14 +169,11 @@ function accessFollowerOf(
 function relayOf(
   { depot, store, clock, log }: PlaceParts,
   place: Pick<Ahead, 'origin' | 'pulls'> &
-    Pick<Identity, 'id'> & {
-      readonly node: ReplicaNode
-      readonly peers: () => readonly string[]
-      readonly isReleased: () => boolean
-    },
+    Pick<Identity, 'id'> & { readonly node: ReplicaNode; readonly peers: () => readonly string[] },
 ): NodeRelay {
-  const { id, origin, pulls, node, peers, isReleased } = place
+  const { id, origin, pulls, node, peers } = place
   const { head } = depot
+  const isReleased = (): boolean => node.isReleased()
   return new NodeRelay({
     origin: () => origin.now(),
     peers,

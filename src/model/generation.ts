@@ -169,3 +169,13 @@ function forkBetween(
   }
   return undefined
 }
+
+/**
+ * Whether a generation is older than another one of its lineage, or of its number and not the same. False across
+ * lineages: what such a one comes to is told by its records.
+ */
+export function isOlder(gid: Gid, than: Gid): boolean {
+  const [one, other] = [partsOf(gid), partsOf(than)]
+  if (one.lineage !== other.lineage) return false
+  return one.number < other.number || (one.number === other.number && gid !== than)
+}

@@ -17,7 +17,7 @@ import { slices } from '../model/slice.ts'
 import type { Clock, Random } from '../model/world.ts'
 import type { AccessToken } from '../wire/replication.ts'
 import type { AccessChange } from './origin-calls.ts'
-import { BackOff, type Sleep } from './sleep.ts'
+import { overAndOver, type Sleep, WaitingAsk } from './sleep.ts'
 
 export interface AccessFollowerParts {
   readonly access: Pick<Access, 'edition' | 'adopt' | 'confirm'>
@@ -42,46 +42,39 @@ export interface AccessEvents {
 
 export class AccessFollower {
   readonly #parts: AccessFollowerParts
-  /** Whether the last ask was answered: only then the next one may wait. */
-  #isHeard = false
+  readonly #asks: WaitingAsk
 
   constructor(parts: AccessFollowerParts) {
     this.#parts = parts
+    this.#asks = new WaitingAsk(parts.clock, LIMITS.accessWaitMs)
   }
 
   /** Follows until the signal is aborted, and resolves when nothing is under way any more. */
   async run(signal: AbortSignal): Promise<void> {
-    const { random, sleep, events } = this.#parts
-    const backOff = new BackOff(random)
-    while (!signal.aborted) {
-      try {
-        await this.#follow(signal)
-        backOff.reset()
-      } catch (error) {
-        if (signal.aborted) return
-        const retryMs = backOff.next()
-        events?.failed?.(error, retryMs)
-        await sleep(retryMs, signal)
-      }
-    }
+    await overAndOver(
+      this.#parts,
+      signal,
+      async () => await this.#follow(signal),
+      (error, retryMs) => this.#parts.events?.failed?.(error, retryMs),
+    )
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
     const { access, changeAfter, clock, events } = this.#parts
-    const waitMs = this.#isHeard ? LIMITS.accessWaitMs : 0
-    this.#isHeard = false
     const asked = clock.monotonic()
-    // An origin that falls silent in the middle is given up.
-    const timed = AbortSignal.any([signal, AbortSignal.timeout(waitMs + LIMITS.upstreamSilenceMs)])
-    const change = await changeAfter(access.edition(), waitMs, timed)
-    if (change !== undefined) {
-      const adopted = await adoptable(change, clock)
-      await access.adopt(adopted)
-      events?.adopted?.(adopted.edition, adopted.tokens.length)
-    } else if (waitMs > 0 && clock.monotonic() - asked < waitMs / 2)
-      throw failure('origin-unreachable', { reason: 'it lets nobody wait, as if it were closing' })
+    await this.#asks.once(
+      async (waitMs) => {
+        // An origin that falls silent in the middle is given up.
+        const timed = AbortSignal.any([signal, AbortSignal.timeout(waitMs + LIMITS.upstreamSilenceMs)])
+        return await changeAfter(access.edition(), waitMs, timed)
+      },
+      async (change) => {
+        const adopted = await adoptable(change, clock)
+        await access.adopt(adopted)
+        events?.adopted?.(adopted.edition, adopted.tokens.length)
+      },
+    )
     access.confirm(asked)
-    this.#isHeard = true
   }
 }
 

@@ -27,7 +27,7 @@ import { type CopyParts, copyGeneration } from './copy.ts'
 import { patient } from './patient.ts'
 import { Progress, type ProgressReport } from './progress.ts'
 import type { Pulls } from './relay/pulls.ts'
-import { BackOff, type Sleep } from './sleep.ts'
+import { overAndOver, type Sleep, WaitingAsk } from './sleep.ts'
 import type { SentRecord, Upstream } from './upstream.ts'
 
 export interface FollowerParts extends Omit<CopyParts, 'upstream' | 'clock'> {
@@ -87,8 +87,7 @@ export class Follower {
   readonly #upstream: Upstream
   #known: Target | undefined
   #confirmedAt: number | undefined
-  /** Whether the last ask was answered. */
-  #isHeard = false
+  readonly #asks: WaitingAsk
   #progress: Progress | undefined
   readonly #backfill: Backfill
   readonly #diverged = { watch: false, copy: false }
@@ -96,6 +95,7 @@ export class Follower {
 
   constructor(parts: FollowerParts) {
     this.#parts = parts
+    this.#asks = new WaitingAsk(parts.clock, LIMITS.waitMs)
     this.#upstream = patient(parts.upstream, parts)
     this.#backfill = new Backfill({ ...parts, upstream: this.#upstream })
   }
@@ -119,38 +119,31 @@ export class Follower {
     ])
   }
 
-  /** Does a thing over and over, with a pause after each failure. */
   async #again(doing: Attempt['doing'], signal: AbortSignal, once: () => Promise<void>): Promise<void> {
-    const { random, sleep, events } = this.#parts
-    const backOff = new BackOff(random)
-    while (!signal.aborted) {
-      try {
+    await overAndOver(
+      this.#parts,
+      signal,
+      async () => {
         await once()
         this.#diverged[doing] = false
-        backOff.reset()
-      } catch (error) {
-        if (signal.aborted) return
+      },
+      (error, retryMs) => {
         this.#diverged[doing] = isFailure(error, 'origin-diverged')
-        const retryMs = backOff.next()
-        events?.failed?.(error, { doing, retryMs })
-        await sleep(retryMs, signal)
-      }
-    }
+        this.#parts.events?.failed?.(error, { doing, retryMs })
+      },
+    )
   }
 
   /** Asks once for a head that is not known yet. Only an answer that agrees with what is known lets the next ask wait. */
   async #watch(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#parts
     const newest = this.#newest()
-    const waitMs = this.#isHeard ? LIMITS.waitMs : 0
-    this.#isHeard = false
-    const asked = clock.monotonic()
-    const sent = await this.#upstream.head(newest?.gid, waitMs, signal)
-    if (sent !== undefined) this.#hear(sent)
-    else if (waitMs > 0 && clock.monotonic() - asked < waitMs / 2)
-      throw failure('origin-unreachable', { reason: 'it lets nobody wait, as if it were closing' })
-    this.#confirmedAt = clock.monotonic()
-    this.#isHeard = true
+    await this.#asks.once(
+      async (waitMs) => await this.#upstream.head(newest?.gid, waitMs, signal),
+      (sent) => {
+        this.#hear(sent)
+      },
+    )
+    this.#confirmedAt = this.#parts.clock.monotonic()
   }
 
   /**

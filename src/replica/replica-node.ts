@@ -4,13 +4,12 @@
  * A word of the origin counts from the moment in which it was asked for. Without one for the time of a lease the node is
  * cut off; before the first one it is booting, and gives up hoping after a while.
  */
-
 import type { NodeMode, NodeState } from '../depot/gate.ts'
 import type { Head } from '../depot/head.ts'
 import type { Node } from '../depot/node.ts'
 import { Waiting } from '../depot/waiting.ts'
 import { failure, isFailure } from '../model/errors.ts'
-import { type Gid, partsOf } from '../model/generation.ts'
+import { type Gid, isOlder, partsOf } from '../model/generation.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock, Log } from '../model/world.ts'
 import { type NodeCondition, NodeLabels } from '../wire/node-label.ts'
@@ -77,7 +76,7 @@ export class ReplicaNode implements Node {
 
   state(): NodeState {
     const { isDraining, whenCut } = this.#parts
-    const isSilent = (this.#ageMs() ?? Number.POSITIVE_INFINITY) >= LIMITS.leaseMs
+    const isSilent = this.#isSilent()
     return { mode: this.#mode(), isDraining: isDraining(), whenCut, isOrigin: false, isSilent }
   }
 
@@ -134,14 +133,17 @@ export class ReplicaNode implements Node {
     this.#waiting.release()
   }
 
+  isReleased(): boolean {
+    return this.#waiting.isClosing()
+  }
+
   /** Nodes that say they have what is known, and where clients reach them. */
   peers(): readonly string[] {
     return this.#ready().flatMap(({ publicUrl }) => (publicUrl === undefined ? [] : [publicUrl]))
   }
 
   isKnownElsewhere(): boolean {
-    const isHeard = (this.#ageMs() ?? Number.POSITIVE_INFINITY) < LIMITS.leaseMs
-    return isHeard && this.#ready().length > 0
+    return !this.#isSilent() && this.#ready().length > 0
   }
 
   /** Other nodes that say they have what is known. */
@@ -219,9 +221,7 @@ export class ReplicaNode implements Node {
     this.#confirmedMs = asked
     this.#isGoneBack = own !== undefined && isOlder(head, own)
     this.#peers = nodes
-    const isNew = this.#announced !== head
     this.#announced = head
-    if (isNew) this.wake()
     this.#tellOfState()
   }
 
@@ -253,14 +253,17 @@ export class ReplicaNode implements Node {
   }
 
   #mode(): NodeMode {
-    const { head, follower, clock } = this.#parts
+    const { head, follower } = this.#parts
     if (!head.isThere()) return 'boot'
     if (follower.state().isDiverged || this.#isGoneBack) return 'diverged'
     // Also when the origin has fallen silent since: whoever knows of a newer head never goes back to his own (A7).
     if (this.known() !== head.now().gid) return 'lag'
-    const age = this.#ageMs()
-    if (age === undefined) return clock.monotonic() - this.#startedMs < LIMITS.bootGraceMs ? 'boot' : 'cut'
-    return age >= LIMITS.leaseMs ? 'cut' : 'fresh'
+    if (!this.#isSilent()) return 'fresh'
+    return this.#confirmedMs === undefined && this.#ageSeconds() * 1000 < LIMITS.bootGraceMs ? 'boot' : 'cut'
+  }
+
+  #isSilent(): boolean {
+    return (this.#ageMs() ?? Number.POSITIVE_INFINITY) >= LIMITS.leaseMs
   }
 
   /**
@@ -282,18 +285,12 @@ export class ReplicaNode implements Node {
     return [head, known]
   }
 
+  /** To the log, and to those who wait. */
   #tellOfState(): void {
     const condition = this.#condition()
-    if (condition === this.#seen) return
-    this.#parts.log.info({ from: this.#seen, to: condition }, 'this node is in another state')
+    if (condition !== this.#seen)
+      this.#parts.log.info({ from: this.#seen, to: condition }, 'this node is in another state')
     this.#seen = condition
     this.wake()
   }
-}
-
-/** Within one lineage: what another one comes to is told by its records. */
-function isOlder(gid: Gid, than: Gid): boolean {
-  const [one, other] = [partsOf(gid), partsOf(than)]
-  if (one.lineage !== other.lineage) return false
-  return one.number < other.number || (one.number === other.number && gid !== than)
 }
