@@ -10,6 +10,7 @@ import { type FakeReplica, fakeReplica, hangUp, refuse } from '../support/fake-r
 import { publish } from '../support/publish.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { type Balancer, balancer, needs } from './balancer.ts'
+import { logOfDraining } from './draining.ts'
 import { expectSentOnce, troubles } from './sent-once.ts'
 import { served } from './served.ts'
 
@@ -48,18 +49,7 @@ describe('HAProxy in front of two', () => {
   })
 
   it('lets no GET fail while one depot drains, and when it is gone', async () => {
-    await using folder = await temporaryFolder()
-    await using one = await served({ data: join(folder.path, 'one'), flags: ['--drain-seconds', '2'] })
-    await using two = await served({ data: join(folder.path, 'two') })
-    await using front = await balancer('haproxy', [one.url, two.url])
-    let isGone = false
-    const ended = one.end('SIGTERM').finally(() => {
-      isGone = true
-    })
-    for (let left = TRIES; left > 0; left -= isGone ? 1 : 0)
-      expect((await exchange(front.url, '/v1/head')).status).toBe(200)
-    expect((await ended).code).toBe(0)
-    expect(front.log()).toContain('Server depot/r1 is DOWN')
+    expect(await logOfDraining('haproxy', 2)).toContain('Server depot/r1 is DOWN')
   })
 
   it('lets no GET fail when one depot is killed', async () => {
