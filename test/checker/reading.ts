@@ -111,3 +111,20 @@ export function hexOfReprDigest(text: string | undefined): string | undefined {
 export function hexOfBlob(path: string | undefined): string | undefined {
   return /^\/o\/sha256\/([0-9a-f]{64})(?:\?|$)/.exec(path ?? '')?.[1]
 }
+
+/**
+ * Tells whether a request is for what nobody ever got: a generation or a blob that is not there. While nobody reaches the
+ * origin no node may say so, and a balancer that asks one after the other may end with one that is being restarted.
+ */
+export function missingFrom(history: History): (row: number) => boolean {
+  const got = new Set<number>()
+  for (let row = 0; row < history.length; row += 1)
+    if (isImmutable(history, row) && history.number('status', row) > 0 && history.number('status', row) < 400)
+      got.add(keyOf(history.id('pin', row), history.id('path', row)))
+  return (row) =>
+    isImmutable(history, row) && !got.has(keyOf(history.id('pin', row), history.id('path', row)))
+}
+
+function isImmutable(history: History, row: number): boolean {
+  return history.id('pin', row) !== 0 || history.kind(row) === 'K4'
+}

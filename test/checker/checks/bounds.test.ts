@@ -85,6 +85,11 @@ describe('I17: holds are bounded and harm nobody', () => {
     expect(holdsAreBounded(history(held(512, 'r1'), refused))).toEqual([])
   })
 
+  it('does not count who came through a balancer and may have waited elsewhere', () => {
+    const through = asked({ at: 0, end: 2_000, budget: 2_000, node: 'r1', through: 'haproxy' })
+    expect(holdsAreBounded(history(held(512, 'r1'), through))).toEqual([])
+  })
+
   it('is broken when others become slow meanwhile', () => {
     const window = during('holds', 5_000, 6_000)
     expect(holdsAreBounded(history(window, reads(5, 0), reads(20, 5_000)))).toEqual([])
@@ -135,6 +140,13 @@ describe('I18: reads go on', () => {
   })
 
   const refused = asked({ through, status: 503, problem: 'origin-unreachable', node: 'r1' })
+  const ofBalancer = asked({
+    through,
+    url: BLOB,
+    status: 502,
+    type: 'text/html',
+    generations: undefined as never,
+  })
   const left = { ...failed({ through }), error: 'fetch failed: other side closed' }
 
   it.each([
@@ -145,6 +157,12 @@ describe('I18: reads go on', () => {
       [during('kill'), cut, { ...resumed, range: undefined as never }],
     ],
     ['a balancer that starts anew lets go of a connection', [during('reload'), left]],
+    [
+      'a node refuses a HEAD, which cannot say why',
+      [during('unsure'), { ...refused, method: 'HEAD', problem: undefined as never }],
+    ],
+    ['a balancer ends with a node that is away, for what is nowhere', [during('unsure'), ofBalancer]],
+    ['nothing but the end of a body is cut off', [{ ...cut, length: 7 }]],
   ])('holds when %s', (_what, lines) => {
     expect(readsGoOn(history(...lines))).toEqual([])
   })
@@ -157,6 +175,10 @@ describe('I18: reads go on', () => {
       [during('unsure'), asked({ through, status: 503, type: 'text/html', generations: undefined as never })],
     ],
     ['a balancer lets go of a connection for nothing', [left]],
+    ['a balancer refuses for nothing what is nowhere', [ofBalancer]],
+    ['a balancer refuses meanwhile what somebody has', [during('unsure'), ofBalancer, asked({ url: BLOB })]],
+    ['a node refuses a HEAD although the origin is there', [{ ...refused, method: 'HEAD' }]],
+    ['the last byte of a body is cut off as well', [during('kill'), { ...cut, length: 8 }]],
   ])('is broken when %s', (_what, lines) => {
     expect(rowsOf(readsGoOn(history(...lines)))).toEqual([[0]])
   })

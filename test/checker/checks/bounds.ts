@@ -4,7 +4,16 @@
 import { sortedBy } from '../columns.ts'
 import { type Check, Findings, Tally } from '../finding.ts'
 import type { History } from '../history.ts'
-import { byEnd, isOfBalancer, isReading, isRelayed, isWatch, keyOf, rowsWhere } from '../reading.ts'
+import {
+  byEnd,
+  isOfBalancer,
+  isReading,
+  isRelayed,
+  isWatch,
+  keyOf,
+  missingFrom,
+  rowsWhere,
+} from '../reading.ts'
 
 const GRACE_MS = 250
 const BUDGET_MS = 10_000
@@ -44,7 +53,13 @@ export const holdsAreBounded: Check = (history, judged = new Tally()) => {
     const isHold = !Number.isNaN(history.number('budget', row)) && !isWatch(history, row)
     // It was one too many, and said so at once.
     if (history.text('problem', row) === 'hold-limit') return false
-    return isHold && history.id('node', row) !== 0 && heldUntil(history, row) > heldFrom(history, row)
+    // Which nodes a balancer let wait before this one, nobody can tell.
+    return (
+      isHold &&
+      history.id('through', row) === 0 &&
+      history.id('node', row) !== 0 &&
+      heldUntil(history, row) > heldFrom(history, row)
+    )
   })
   const starting = sortedBy(held, (row) => heldFrom(history, row))
   const ending = sortedBy(held, (row) => heldUntil(history, row))
@@ -90,6 +105,7 @@ function hundredth(times: readonly number[]): number {
 /** Through the balancer no GET fails; a body that kill -9 cut off is gone on with. */
 export const readsGoOn: Check = (history, judged = new Tally()) => {
   const found = new Findings('I18')
+  const isMissing = missingFrom(history)
   const resumedAt = new Map<number, number>()
   const resumed = rowsWhere(history, (row) => isReading(history, row) && isWhole(history, row))
   for (const row of byEnd(history, resumed))
@@ -99,6 +115,7 @@ export const readsGoOn: Check = (history, judged = new Tally()) => {
     judged.one()
     if (!isFailedRead(history, row) || history.isDuring(row, 'dark') || isHonestFailure(history, row))
       continue
+    if (isOfBalancer(history, row) && history.isDuring(row, 'unsure') && isMissing(row)) continue
     if (!isCutBody(history, row)) found.add('a GET failed', row)
     else if (!history.isDuring(row, 'kill', 'link'))
       found.add('a body was cut off, and nobody was killed', row)
@@ -164,14 +181,22 @@ function isHonestFailure(history: History, row: number): boolean {
   return (
     history.number('status', row) === 503 &&
     !isOfBalancer(history, row) &&
-    UNSURE.has(history.text('problem', row) ?? '') &&
+    saysUnsure(history, row) &&
     history.isDuring(row, 'unsure')
   )
+}
+
+/** The answer to a HEAD has no body that could say why. */
+function saysUnsure(history: History, row: number): boolean {
+  const problem = history.text('problem', row)
+  return problem === undefined ? history.method(row) === 'HEAD' : UNSURE.has(problem)
 }
 
 function isFailedRead(history: History, row: number): boolean {
   const status = history.number('status', row)
   if (history.text('error', row)?.startsWith('given up') === true) return false
+  // All of it is here: only that there is no more was cut off.
+  if (isCutBody(history, row) && history.number('bytes', row) === history.number('length', row)) return false
   return status === 0 || status >= 500 || history.id('error', row) !== 0
 }
 

@@ -41,6 +41,13 @@ describe('I1: one well-formed Depot-Generation', () => {
     expect(stampedOnce(history(asked(BALANCER), roll, { ...roll, trouble: 'kill' }))).toEqual([])
     const unrepeated = asked({ ...BALANCER, kind: 'K7', method: 'POST', status: 502 })
     expect(stampedOnce(history(unrepeated, roll))).toEqual([])
+    const unsure = { ...roll, trouble: 'unsure' } as const
+    const blob = `/o/sha256/${A}`
+    const ofBlob = asked({ ...BALANCER, url: blob })
+    expect(stampedOnce(history(ofBlob, roll, unsure))).toEqual([])
+    expect(rowsOf(stampedOnce(history(ofBlob, roll)))).toEqual([[0]])
+    expect(rowsOf(stampedOnce(history(ofBlob, roll, unsure, asked({ url: blob }))))).toEqual([[0]])
+    expect(rowsOf(stampedOnce(history(asked(BALANCER), roll, unsure)))).toEqual([[0]])
     // Without one in between it is the node that forgot.
     expect(rowsOf(stampedOnce(history(asked({ ...BALANCER, through: undefined as never }))))).toEqual([[0]])
   })

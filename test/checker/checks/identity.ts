@@ -12,6 +12,7 @@ import {
   isHeadRead,
   isOfBalancer,
   keyOf,
+  missingFrom,
   WELL_FORMED,
 } from '../reading.ts'
 
@@ -21,6 +22,7 @@ const BODIES = new Set(['K1', 'K2', 'K3', 'K4', 'K5'])
 /** Every answer carries exactly one well-formed Depot-Generation, unless the balancer made it. */
 export const stampedOnce: Check = (history, judged = new Tally()) => {
   const found = new Findings('I1')
+  const isMissing = missingFrom(history)
   for (let row = 0; row < history.length; row += 1) {
     if (history.number('status', row) === 0) continue
     judged.one()
@@ -28,7 +30,8 @@ export const stampedOnce: Check = (history, judged = new Tally()) => {
       const isRoll = history.isDuring(row, 'roll') && !history.isDuring(row, 'kill', 'dark')
       // What changes something is sent once, also on a connection that its node closes at that very moment: whoever
       // asked has his key, and asks again (nasty edge case 35 of PROTOCOL).
-      if (isRoll && !UNREPEATED.has(history.method(row)))
+      const isUnsure = history.isDuring(row, 'unsure') && isMissing(row)
+      if (isRoll && !isUnsure && !UNREPEATED.has(history.method(row)))
         found.add('the balancer answered itself while nodes were only restarted', row)
       continue
     }
