@@ -17,8 +17,9 @@ import { join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { type DepotError, failure, isFailure } from '../model/errors.ts'
 import { Durable, nodeFiles } from './durable.ts'
+import { Headroom, type Load } from './headroom.ts'
 import { prepareLmdbFile } from './lmdb-file.ts'
-import type { DiskRoom } from './room.ts'
+import type { DiskRoom, Purpose } from './room.ts'
 import { type Pages, pagesOf } from './row-cost.ts'
 
 /** A table: bytes under bytes, in the order of keys. */
@@ -26,6 +27,8 @@ export type LmdbTable<Bytes extends Uint8Array = Uint8Array> = Database<Bytes, B
 
 /** What LMDB takes with pages of 4 KiB, as lmdb-js bounds it. A longer key it would refuse half-way through a batch. */
 export const KEY_BYTES = 1_978
+
+type Root = RootDatabase<Uint8Array, Uint8Array>
 
 export interface EnvironmentParts {
   readonly folder: string
@@ -55,7 +58,8 @@ const PROBE = Buffer.of(0)
 
 export class Environment {
   readonly #parts: EnvironmentParts
-  readonly #root: RootDatabase<Uint8Array, Uint8Array>
+  readonly #root: Root
+  readonly #headroom: Headroom
   readonly #tables = new Map<string, Pick<LmdbTable, 'getStats' | 'doesExist'>>()
   /** What was promised and is not settled, and how to reject it. */
   readonly #waiting = new Map<Promise<void>, (error: Error) => void>()
@@ -64,23 +68,25 @@ export class Environment {
   #end: DepotError | undefined
   #closing: Promise<void> | undefined
 
-  private constructor(parts: EnvironmentParts, root: RootDatabase<Uint8Array, Uint8Array>) {
+  private constructor(parts: EnvironmentParts, root: Root, headroom: Headroom) {
     this.#parts = parts
     this.#root = root
+    this.#headroom = headroom
   }
 
   /** Fails with `data-unusable`, or with `disk-full` when a new one has no room. */
   static async open(parts: EnvironmentParts): Promise<Environment> {
     const { folder, file } = parts
     const path = join(folder, file)
-    let root: RootDatabase<Uint8Array, Uint8Array> | undefined
+    let root: Root | undefined
     try {
       await prepareLmdbFile(path)
-      root = open(optionsAt(path))
+      const opened: Root = open(optionsAt(path))
+      root = opened
       const durable = new Durable(nodeFiles)
       await durable.sync(path, 'old')
       await durable.sync(folder, 'folder')
-      return new Environment(parts, root)
+      return new Environment(parts, opened, await Headroom.of(path, () => endOf(opened)))
     } catch (cause) {
       await root?.close()
       if (isFailure(cause)) throw cause
@@ -95,11 +101,11 @@ export class Environment {
   }
 
   size(): EnvironmentSize {
-    const root = this.#root.getStats() as RootStats
+    const root = statsOf(this.#root)
     const stats = [...this.#tables].map(([name, table]) => [name, table.getStats() as Pages] as const)
     const pages = stats.reduce((sum, [, table]) => sum + pagesOf(table), pagesOf(root) + pagesOf(root.free))
     return {
-      fileBytes: (root.lastPageNumber + 1) * root.pageSize,
+      fileBytes: endOf(this.#root),
       usedBytes: (pages + META_PAGES) * root.pageSize,
       tables: Object.fromEntries(
         stats.map(([name, table]) => [name, { rows: table.entryCount, pages: pagesOf(table) }]),
@@ -107,25 +113,27 @@ export class Environment {
     }
   }
 
-  /** Bytes of the file that nothing uses: LMDB never makes it smaller, and takes from them first. */
-  unused(): number {
+  /**
+   * Bytes of the file that are free for rows: pages that nothing uses, for LMDB never makes the file smaller and takes
+   * from them first, and for a commit also what stands ready behind the last page.
+   */
+  spare(purpose: Purpose): number {
     const { fileBytes, usedBytes } = this.size()
-    return Math.max(0, fileBytes - usedBytes)
+    const ahead = purpose === 'commit' ? this.#headroom.left() : 0
+    return Math.max(0, fileBytes - usedBytes) + Math.max(0, ahead)
   }
 
   /**
    * One transaction of everything that `fill` puts and removes, durable when it resolves. LMDB's writer thread does it;
-   * the caller only hands the rows over. `bytes` is what it needs, to be told when the disk is full.
+   * the caller only hands the rows over. `load` is what it may write at most (`row-cost.ts`). Fails with `disk-full`.
    */
-  async batch(fill: () => void, bytes: number): Promise<void> {
-    this.#assertOpen()
-    await this.#settled(this.#root.batch(fill), bytes)
+  async batch(fill: () => void, load: Load): Promise<void> {
+    await this.#write(load, async () => await this.#root.batch(fill))
   }
 
   /** One transaction in which `work` reads and writes while no other one does, so it must be short. */
-  async transact(work: () => void, bytes: number): Promise<void> {
-    this.#assertOpen()
-    await this.#settled(this.#root.transaction(work), bytes)
+  async transact(work: () => void, load: Load): Promise<void> {
+    await this.#write(load, async () => await this.#root.transaction(work))
   }
 
   /** Waits for what is under way; whoever comes later gets `draining`. */
@@ -136,12 +144,25 @@ export class Environment {
   async #close(): Promise<void> {
     this.#end ??= failure('draining', {})
     await Promise.allSettled(this.#waiting.keys())
+    await this.#headroom.close()
     // lmdb-js waits for them as well, and when the environment was given up it would do so for ever.
     if (this.#unsettled === 0) await this.#root.close()
   }
 
   #assertOpen(): void {
     if (this.#end !== undefined) throw this.#end
+  }
+
+  /** In the order of calls. The list of free pages may be written once more as a whole. */
+  async #write({ bytes, purpose }: Load, begin: () => Promise<unknown>): Promise<void> {
+    this.#assertOpen()
+    const { free, pageSize } = statsOf(this.#root)
+    const load = { bytes: bytes + pagesOf(free) * pageSize, purpose }
+    const work = async (): Promise<void> => {
+      if (isFailure(this.#end, 'data-unusable')) throw this.#end
+      await begin()
+    }
+    await this.#settled(this.#headroom.hold(load, work), bytes)
   }
 
   /** What was promised, or why it failed, or that the environment died meanwhile. */
@@ -164,9 +185,14 @@ export class Environment {
 
   /** A failed commit rejects with an error that holds a promise that rejects with the reason. */
   async #explained(error: unknown, bytes: number): Promise<unknown> {
-    if (!(error instanceof Error) || !('commitError' in error)) return error
+    if (!(error instanceof Error)) return error
+    // What the file system said before it began, or what was thrown while it ran.
+    if (!('commitError' in error)) return 'syscall' in error ? await this.#told(error, bytes) : error
     const cause = await reasonOf(error.commitError)
-    if (!this.#answers()) return this.#lost(cause)
+    return this.#answers() ? await this.#told(cause, bytes) : this.#lost(cause)
+  }
+
+  async #told(cause: unknown, bytes: number): Promise<DepotError> {
     const { room, folder, file } = this.#parts
     const told = await room.explain(cause, bytes)
     if (isFailure(told)) return told
@@ -192,6 +218,16 @@ export class Environment {
     for (const reject of this.#waiting.values()) reject(this.#end)
     return this.#end
   }
+}
+
+function statsOf(root: Root): RootStats {
+  return root.getStats() as RootStats
+}
+
+/** In bytes: all that is behind it nobody has used. */
+function endOf(root: Root): number {
+  const { lastPageNumber, pageSize } = statsOf(root)
+  return (lastPageNumber + 1) * pageSize
 }
 
 /** What `getStats` gives of the root, which the types of lmdb-js leave open. */

@@ -94,7 +94,7 @@ export class DiskRoom {
   /** The error as it should be told: `disk-full` when it comes from a full disk, else itself. */
   async explain(error: unknown, needed: number): Promise<unknown> {
     const code = codeOf(error)
-    if (!FULL.has(code) && code !== EIO) return error
+    if (!isFull(error) && code !== EIO) return error
     await this.#measureOnce()
     // A short write is all that LMDB notices of a full disk, and it calls that EIO, like a broken disk.
     if (code === EIO && this.#free.bytes >= LIMITS.diskReserveBytes) return error
@@ -164,6 +164,11 @@ export class DiskRoom {
   #inodes(): Inodes {
     return { free: this.#free.files, reserve: LIMITS.diskReserveInodes }
   }
+}
+
+/** Whether the disk, or what its user may have of it, is full. */
+export function isFull(error: unknown): boolean {
+  return FULL.has(codeOf(error))
 }
 
 function sum(a: Amount, b: Amount): Free {

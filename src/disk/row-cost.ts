@@ -18,6 +18,8 @@ const TRANSACTION_BYTES = 32_768
 const ROW_BYTES = 128
 /** Pages may be half full, and those above them hold keys as well: a row with the longest key takes 2.6 times its length. */
 const SPREAD = 3
+/** Of a page on the list of free ones, which is written once more when it moves. */
+const FREE_PAGE_BYTES = 16
 /** Of a row, beside key and value. */
 const HEAD_BYTES = 16
 
@@ -30,6 +32,11 @@ export function costOf(table: Pick<Database, 'getStats'>, lengths: readonly numb
   const rows = lengths.reduce((sum, length) => sum + roundedUp(length, pageSize), 0)
   const copies = Math.min(2 * lengths.length, treeBranchPageCount + treeLeafPageCount) * pageSize
   return rows + copies + TRANSACTION_BYTES
+}
+
+/** The same for taking away all rows: every page gets on the list of free ones. */
+export function costOfClearing(table: Pick<Database, 'getStats'>): number {
+  return FREE_PAGE_BYTES * pagesOf(table.getStats() as Pages) + TRANSACTION_BYTES
 }
 
 export function pagesOf({ treeBranchPageCount, treeLeafPageCount, overflowPages }: Pages): number {

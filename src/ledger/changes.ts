@@ -111,7 +111,7 @@ export class LmdbChanges implements Changes {
     await store.claim(rows, async () => {
       // To hand over many rows is a slice of its own.
       if (rows.length > GROUP_ROWS) await setImmediate()
-      await store.write([...rows, stages.rowOf(stage)])
+      await store.write([...rows, stages.rowOf(stage)], 'upload')
     })
   }
 

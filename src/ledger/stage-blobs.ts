@@ -89,7 +89,7 @@ export class LmdbStageBlobs implements StageBlobs {
     await store.claim(rows, async () => {
       const count = stages.countLeases(stage, leases)
       try {
-        await store.write([...rows, count])
+        await store.write([...rows, count], 'upload')
       } catch (error) {
         stages.countLeases(stage, -leases)
         throw error
@@ -133,7 +133,7 @@ export class LmdbStageBlobs implements StageBlobs {
   async #write(rows: readonly Row[]): Promise<void> {
     const { store } = this.#parts
     if (rows.length === 0) return
-    await store.claim(rows, async () => await store.write(rows))
+    await store.claim(rows, async () => await store.write(rows, 'upload'))
   }
 }
 

@@ -7,9 +7,8 @@
  */
 import { strict as assert } from 'node:assert'
 import { Environment, type EnvironmentSize, KEY_BYTES, type LmdbTable } from '../disk/environment.ts'
-import type { DiskRoom } from '../disk/room.ts'
+import type { DiskRoom, Purpose } from '../disk/room.ts'
 import { costOf } from '../disk/row-cost.ts'
-import { LIMITS } from '../model/limits.ts'
 
 export type Table = LmdbTable<Buffer>
 
@@ -23,6 +22,9 @@ export const PRESENT: Buffer = Buffer.of(1)
 export type Room = Pick<DiskRoom, 'claim' | 'explain'>
 
 export const FILE = 'ledger.lmdb'
+
+/** What a transaction that looks first may write: some rows of each table, or a group of a log that is adopted. */
+const PLAN_BYTES = 786_432
 
 const NAMES = [
   'marks', // 'head' -> number of the head, 'access' -> edition of the tokens, 'access-forgotten'
@@ -65,22 +67,18 @@ export class Store implements AsyncDisposable {
    * what is kept for commits. What is taken away needs no room.
    */
   async claim(rows: readonly Row[], work: () => Promise<void>): Promise<void> {
-    const lengths = new Map<Table, number[]>()
-    for (const [table, key, value] of rows) {
-      if (value === undefined) continue
-      const own = lengths.get(table) ?? []
-      if (own.length === 0) lengths.set(table, own)
-      own.push(key.length + value.length)
-    }
-    if (lengths.size === 0) return await work()
-    const bytes = [...lengths].reduce((sum, [table, own]) => sum + costOf(table, own), 0)
-    await this.#room.claim({ bytes, inside: () => this.#environment.unused(), purpose: 'upload' }, work)
+    const bytes = costOfRows(rows.filter(([, , value]) => value !== undefined))
+    if (bytes === 0) return await work()
+    await this.#room.claim(
+      { bytes, inside: () => this.#environment.spare('upload'), purpose: 'upload' },
+      work,
+    )
   }
 
-  /** Puts and takes away rows in one transaction. */
-  async write(rows: readonly Row[]): Promise<void> {
+  /** Puts and takes away rows in one transaction. For what is claimed the purpose is `upload`. Fails with `disk-full`. */
+  async write(rows: readonly Row[], purpose: Purpose = 'commit'): Promise<void> {
     assertFit(rows)
-    await this.#environment.batch(() => apply(rows), LIMITS.diskReserveBytes)
+    await this.#environment.batch(() => apply(rows), { bytes: costOfRows(rows), purpose })
   }
 
   /**
@@ -93,7 +91,7 @@ export class Store implements AsyncDisposable {
       assertFit(rows)
       apply(rows)
     }
-    await this.#environment.transact(work, LIMITS.diskReserveBytes)
+    await this.#environment.transact(work, { bytes: PLAN_BYTES, purpose: 'commit' })
   }
 
   sizes(): EnvironmentSize {
@@ -104,6 +102,16 @@ export class Store implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#environment.close()
   }
+}
+
+function costOfRows(rows: readonly Row[]): number {
+  const lengths = new Map<Table, number[]>()
+  for (const [table, key, value] of rows) {
+    const own = lengths.get(table) ?? []
+    if (own.length === 0) lengths.set(table, own)
+    own.push(value === undefined ? 0 : key.length + value.length)
+  }
+  return [...lengths].reduce((sum, [table, own]) => sum + costOf(table, own), 0)
 }
 
 /** lmdb-js would refuse such a key half-way through the rows. */

@@ -24,7 +24,7 @@ it('who closes it second waits for the first', async () => {
   const table = environment.table<Buffer>('rows')
   let isWritten = false
   const writing = environment
-    .batch(() => void table.put(Buffer.from('a'), Buffer.from('b')), 1)
+    .batch(() => void table.put(Buffer.from('a'), Buffer.from('b')), { bytes: 8_192, purpose: 'commit' })
     .then(() => {
       isWritten = true
     })

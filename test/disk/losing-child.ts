@@ -9,13 +9,14 @@ import { isFailure } from '../../src/model/errors.ts'
 
 console.error = () => undefined // lmdb-js tells every failed commit
 const [folder = '', atOnce = '1'] = process.argv.slice(2)
+const LOAD = { bytes: 65_536, purpose: 'commit' } as const
 const clock = { monotonic: () => performance.now() }
 const environment = await Environment.open({ folder, file: 'a.lmdb', room: DiskRoom.on(folder, clock) })
 const table = environment.table<Buffer>('rows')
 
 async function write(key: string): Promise<string> {
   try {
-    await environment.batch(() => void table.put(Buffer.from(key), Buffer.alloc(3_000)), 3_000)
+    await environment.batch(() => void table.put(Buffer.from(key), Buffer.alloc(3_000)), LOAD)
     return 'done'
   } catch (error) {
     return isFailure(error) ? error.code : String(error)

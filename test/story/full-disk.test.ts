@@ -65,7 +65,7 @@ describe('a disk that is full', () => {
     // Less than the reserve is left: no more uploads, and no promises either.
     await fill(disk.path, 40 * MIB)
     await expect
-      .poll(async () => await outcomeOf(stagedRelease(client, 'refused', 100_000)))
+      .poll(async () => await outcomeOf(stagedRelease(client, 'refused', 100_000)), { timeout: 10_000 })
       .toBe('disk-full')
     const staging = await client.openStage()
     const declared = { digest: sourceOfBytes(randomBytes(10)).digest, size: 1_000_000 }
@@ -91,6 +91,9 @@ describe('a disk that is full', () => {
 
     // Not a byte is left: nothing new, and nothing lost.
     await fill(disk.path, 0)
+    await expect
+      .poll(async () => await outcomeOf(stagedRelease(client, 'full', 100)), { timeout: 10_000 })
+      .toBe('disk-full')
     const outcomes = new Set<string>()
     for (let round = 0; round < 20; round += 1) {
       outcomes.add(await outcomeOf(client.openStage()))

@@ -7,15 +7,22 @@
  */
 import { strict as assert } from 'node:assert'
 import { type Environment, KEY_BYTES, type LmdbTable } from '../../disk/environment.ts'
+import type { Load } from '../../disk/headroom.ts'
 import type { DiskRoom, Purpose } from '../../disk/room.ts'
-import { costOf } from '../../disk/row-cost.ts'
+import { costOf, costOfClearing } from '../../disk/row-cost.ts'
 import type { Slices } from '../../model/slice.ts'
 
 export type Row = readonly [key: Uint8Array, value: Uint8Array]
 
+/** Rows of one transaction, and what it may write. */
+interface Group<Item> {
+  readonly items: readonly Item[]
+  readonly load: Load
+}
+
 export interface TableParts {
   readonly store: LmdbTable
-  readonly environment: Pick<Environment, 'batch' | 'unused'>
+  readonly environment: Pick<Environment, 'batch' | 'spare'>
   readonly room: Pick<DiskRoom, 'claim'>
   readonly slices: () => Slices
 }
@@ -79,21 +86,22 @@ export class Table {
     if (rows.length === 0) return
     const fit = rows.every(([{ length }]) => length > 0 && length <= KEY_BYTES)
     assert(fit, `a key has 1 to ${KEY_BYTES} bytes`)
-    const bytes = costOf(
-      store,
-      rows.map(([key, value]) => key.length + value.length),
-    )
-    await room.claim({ bytes, inside: () => environment.unused(), purpose }, async () => {
-      await this.#write(rows, bytes, ([key, value]) => void store.put(key, value))
+    const groups = this.#groupsOf(rows, lengthOfRow, purpose)
+    const bytes = groups.reduce((sum, { load }) => sum + load.bytes, 0)
+    await room.claim({ bytes, inside: () => environment.spare(purpose), purpose }, async () => {
+      await this.#write(groups, ([key, value]) => void store.put(key, value))
     })
   }
 
   async remove(keys: readonly Uint8Array[]): Promise<void> {
-    await this.#write(keys, 0, (key) => void this.#parts.store.remove(key))
+    const groups = this.#groupsOf(keys, () => 0, 'commit')
+    await this.#write(groups, (key) => void this.#parts.store.remove(key))
   }
 
   async clear(): Promise<void> {
-    await this.#write([this.#parts.store], 0, (store) => void store.clearAsync())
+    const { store, environment } = this.#parts
+    const load: Load = { bytes: costOfClearing(store), purpose: 'commit' }
+    await environment.batch(() => void store.clearAsync(), load)
   }
 
   #page(after: Uint8Array | undefined): readonly Row[] {
@@ -108,18 +116,35 @@ export class Table {
     return rows
   }
 
-  async #write<Item>(items: readonly Item[], bytes: number, issue: (item: Item) => void): Promise<void> {
+  #groupsOf<Item>(
+    items: readonly Item[],
+    lengthOf: (item: Item) => number,
+    purpose: Purpose,
+  ): readonly Group<Item>[] {
+    const groups: Group<Item>[] = []
+    for (let at = 0; at < items.length; at += GROUP) {
+      const own = items.slice(at, at + GROUP)
+      groups.push({ items: own, load: { bytes: costOf(this.#parts.store, own.map(lengthOf)), purpose } })
+    }
+    return groups
+  }
+
+  async #write<Item>(groups: readonly Group<Item>[], issue: (item: Item) => void): Promise<void> {
     const { environment, slices } = this.#parts
     const pace = slices()
     const written: Promise<Failed | undefined>[] = []
-    for (let at = 0; at < items.length; at += GROUP) {
-      written.push(outcomeOf(environment.batch(() => items.slice(at, at + GROUP).forEach(issue), bytes)))
+    for (const { items, load } of groups) {
+      written.push(outcomeOf(environment.batch(() => items.forEach(issue), load)))
       const pause = pace.breathe()
       if (pause !== undefined) await pause
     }
     const failed = (await Promise.all(written)).find((outcome) => outcome !== undefined)
     if (failed !== undefined) throw failed.error
   }
+}
+
+function lengthOfRow([key, value]: Row): number {
+  return key.length + value.length
 }
 
 interface Failed {
