@@ -23,8 +23,13 @@ if (found[0] < least[0] || (found[0] === least[0] && found[1] < least[1])) {
   process.exitCode = 1
 } else {
   // The sources run as they are; a build for publishing has JavaScript in their place.
-  import('node:fs')
-    .then(function (fs) {
+  Promise.all([import('node:fs'), import('node:module'), import('node:url')])
+    .then(function ([fs, module, url]) {
+      // To read and strip hundreds of files takes longer than most commands. What comes of it is kept among the packages,
+      // where whoever can change it could change the program as well.
+      const packages = new URL('../../node_modules/', import.meta.url)
+      if (process.env.NODE_COMPILE_CACHE === undefined && fs.existsSync(packages))
+        module.enableCompileCache(url.fileURLToPath(new URL('.cache/depot/', packages)))
       return fs.existsSync(new URL('./main.ts', import.meta.url)) ? import('./main.ts') : import('./main.js')
     })
     .catch(function (error) {

@@ -3,7 +3,7 @@
  */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdir, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -45,10 +45,24 @@ describe('the front door', () => {
       [join(folder.path, 'src/cli/depot.mjs'), 'demo'],
       { cwd: folder.path },
     ).catch((error: { stdout: string; stderr: string }) => error)
+    expect(await readdir(folder.path)).not.toContain('node_modules')
     expect(stdout).toBe('')
     expect(stderr).toMatch(
       /^depot: Packages are missing: .*\(Cannot find package '[^']+'\); run npm ci in the folder of depot\n$/,
     )
+  })
+
+  it('keeps what it made of its sources among the packages, and nowhere else', async () => {
+    const kept = join(ROOT, 'node_modules/.cache/depot')
+    await rm(kept, { recursive: true, force: true })
+    await runProcess(['--version'])
+    const [version = ''] = await readdir(kept)
+    expect(await readdir(join(kept, version))).not.toEqual([])
+    await using folder = await temporaryFolder()
+    const elsewhere = { environment: { NODE_COMPILE_CACHE: folder.path } }
+    await rm(kept, { recursive: true, force: true })
+    expect(await runProcess(['--version'], elsewhere)).toMatchObject({ exit: 0, stderr: '' })
+    expect(await readdir(folder.path)).toEqual([version])
   })
 
   it('exits with 2 when the words make no sense', async () => {
