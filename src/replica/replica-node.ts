@@ -12,7 +12,7 @@ import { failure, isFailure } from '../model/errors.ts'
 import { type Gid, isOlder, partsOf } from '../model/generation.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock, Log } from '../model/world.ts'
-import { type NodeCondition, NodeLabels } from '../wire/node-label.ts'
+import { type NodeCondition, type NodeLabel, NodeLabels } from '../wire/node-label.ts'
 import type { HeartbeatRequest, NodeBody, NodesBody } from '../wire/replication.ts'
 import type { Follower } from './follow.ts'
 import { generationsBehind, inAll, Lag } from './progress.ts'
@@ -67,6 +67,13 @@ export class ReplicaNode implements Node {
   /** Whether the origin has told an older head than this node had when it asked (PROTOCOL §10). */
   #isGoneBack = false
   readonly #labels = new NodeLabels()
+  readonly #toLabel = (): NodeLabel => ({
+    id: this.#parts.id,
+    role: 'replica',
+    state: this.#condition(),
+    ageSeconds: this.#ageSeconds(),
+    ...(this.#isIdTaken ? { why: 'node-id-taken' } : {}),
+  })
 
   constructor(parts: ReplicaNodeParts) {
     this.#parts = parts
@@ -109,6 +116,7 @@ export class ReplicaNode implements Node {
 
   /** The head, or what is known, may be another one. Where nothing is, nobody has to look again. */
   wake(): void {
+    this.#labels.forget()
     const { mode, isDraining, isSilent } = this.state()
     const standing = [...this.#noteLag(), mode, isDraining, isSilent].join(' ')
     if (standing === this.#wokenAt) return
@@ -155,13 +163,8 @@ export class ReplicaNode implements Node {
 
   /** The value of `Depot-Node`. */
   label(): string {
-    return this.#labels.textOf({
-      id: this.#parts.id,
-      role: 'replica',
-      state: this.#condition(),
-      ageSeconds: this.#ageSeconds(),
-      ...(this.#isIdTaken ? { why: 'node-id-taken' } : {}),
-    })
+    const { clock, isDraining } = this.#parts
+    return this.#labels.recent(clock.monotonic(), isDraining(), this.#toLabel)
   }
 
   /** A heartbeat every second, until the signal is aborted. */

@@ -36,9 +36,12 @@ export function encodeNodeLabel({ id, role, state, ageSeconds, why }: NodeLabel)
   return `${id};role=${role};state=${state};age=${tenthsOf(ageSeconds) / 10}${reason}`
 }
 
+const STEP_MS = 100
+
 /** The labels of one node: thousands of answers a second say the same, so the text is made when it is another one. */
 export class NodeLabels {
   #last: { readonly label: NodeLabel; readonly text: string } | undefined
+  #recent: { readonly text: string; readonly untilMs: number; readonly isDraining: boolean } | undefined
 
   textOf(label: NodeLabel): string {
     const last = this.#last
@@ -46,6 +49,23 @@ export class NodeLabels {
     const text = encodeNodeLabel(label)
     this.#last = { label, text }
     return text
+  }
+
+  /**
+   * The same for a label that every answer needs and that costs something to make: by time alone it changes in steps of
+   * a tenth of a second, so it is made anew as often, when the node begins to drain, and after `forget`.
+   */
+  recent(nowMs: number, isDraining: boolean, make: () => NodeLabel): string {
+    const recent = this.#recent
+    if (recent !== undefined && nowMs < recent.untilMs && recent.isDraining === isDraining) return recent.text
+    const text = this.textOf(make())
+    this.#recent = { text, untilMs: nowMs + STEP_MS, isDraining }
+    return text
+  }
+
+  /** Something has happened that the label may tell. */
+  forget(): void {
+    this.#recent = undefined
   }
 }
 
