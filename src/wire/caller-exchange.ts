@@ -6,6 +6,7 @@
 import { failure } from '../model/errors.ts'
 import { Answer, unreachable } from './caller-answer.ts'
 import { redirectOf } from './caller-retry.ts'
+import { type Fetch, fetchAnew, fetchKept } from './fetch.ts'
 import { HEADERS } from './headers.ts'
 import { SENT_ON } from './paths.ts'
 
@@ -30,13 +31,11 @@ export interface Request {
 export interface Wire {
   readonly origin: string
   readonly token: string | undefined
-  /** Undefined for that of Node. */
+  /** Undefined for our own. */
   readonly fetch: Fetch | undefined
   /** Milliseconds from the end of a request without body to the head of its answer. */
   readonly answerWithin: number
 }
-
-export type Fetch = (url: URL, init: RequestInit) => Promise<Response>
 
 const REDIRECTS_MAXIMUM = 3
 const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?=[/?#]|$)/i
@@ -117,10 +116,10 @@ function initOf({ method, headers }: Request, body: WatchedBody | undefined): Re
   }
 }
 
-/** Another `fetch` than that of Node may not know what a pool is. */
+/** Another `fetch` may not know what a pool is. */
 function fetchOf(wire: Wire, request: Request): Fetch {
   if (wire.fetch !== undefined) return wire.fetch
-  return request.fresh ? async (url, init) => await fetch(url, { ...init, ...newConnection() }) : fetch
+  return request.fresh ? fetchAnew : fetchKept
 }
 
 function headersFor(wire: Wire, request: Request, trusted: boolean): Readonly<Record<string, string>> {
@@ -160,16 +159,4 @@ class WatchedBody {
 
 function lateness(milliseconds: number): Error {
   return new Error(`there was no answer within ${Math.ceil(milliseconds / 1000)} s`)
-}
-
-/**
- * A pool of its own for one request: the only way to make the built-in `fetch` leave its open connections alone.
- * Node exports no `Agent`, but the one that `fetch` uses stands where every undici looks for it. Should that place
- * change, `Connection: close` alone still makes a later attempt connect anew.
- */
-function newConnection(): Pick<RequestInit, 'dispatcher'> {
-  const pool: unknown = Reflect.get(globalThis, Symbol.for('undici.globalDispatcher.1'))
-  if (typeof pool !== 'object' || pool?.constructor.name !== 'Agent') return {}
-  const Agent = pool.constructor as new (options: object) => NonNullable<RequestInit['dispatcher']>
-  return { dispatcher: new Agent({ connections: 1 }) }
 }

@@ -16,7 +16,6 @@ import {
   addressOf,
   type CallBody,
   exchange,
-  type Fetch,
   type Method,
   type Request,
   type Wire,
@@ -31,6 +30,7 @@ import {
   troubleOfConnection,
   waitBeforeNext,
 } from './caller-retry.ts'
+import type { Fetch } from './fetch.ts'
 import { MEDIA } from './headers.ts'
 
 /** A clock that can also wait. `sleep` rejects with the signal's reason when it is aborted. */
@@ -38,15 +38,13 @@ export interface WaitingClock extends Clock {
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void>
 }
 
-export type { Fetch } from './caller-exchange.ts'
-
 export interface CallerOptions {
   /** Where the depot is; a path before `/v1` is kept. */
   readonly url: string
   readonly token?: string
   readonly clock: WaitingClock
   readonly random: Random
-  /** By default the one of Node. */
+  /** By default our own: `fetch.ts`. */
   readonly fetch?: Fetch
   readonly bounds?: Partial<CallerBounds>
 }

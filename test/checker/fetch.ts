@@ -1,7 +1,8 @@
 /**
- * The `fetch` of Node, with every request written down: so the official client records itself.
+ * `fetch`, with every request written down: so the official client records itself.
  */
 import type { Fetch } from '../../src/client/index.ts'
+import { fetchKept } from '../../src/wire/fetch.ts'
 import { Hearing } from './hearing.ts'
 import type { Asker, RequestLine } from './line.ts'
 
@@ -26,7 +27,7 @@ export function fetchRecorded(
     }
     let response: Response
     try {
-      response = await fetch(url, init)
+      response = await fetchKept(url, init)
     } catch (error) {
       end(reasonIn(init, reasonOf(error)))
       throw error

@@ -7,6 +7,7 @@
  */
 import type { Client } from '../../client/client.ts'
 import { type Gid, isGid } from '../../model/generation.ts'
+import { fetchKept } from '../../wire/fetch.ts'
 import { HEADERS } from '../../wire/headers.ts'
 import { catalogPath, filePath, PATHS, pinned } from '../../wire/paths.ts'
 
@@ -54,7 +55,7 @@ export class DemoReaders {
     const client = connect({
       url: this.#url,
       fetch: async (url, init) => {
-        const response = await fetch(url, init).catch((error: unknown) => {
+        const response = await fetchKept(url, init).catch((error: unknown) => {
           this.#note('failed', `GET ${url.pathname}: ${String(error)}`)
           throw error
         })
@@ -133,7 +134,7 @@ export class DemoReaders {
 
   async #get(path: string): Promise<Body | undefined> {
     try {
-      const response = await fetch(this.#url + path)
+      const response = await fetchKept(new URL(this.#url + path), {})
       const text = await response.text()
       if (response.status === 200) return { generation: response.headers.get(HEADERS.generation) ?? '', text }
       this.#note('failed', `GET ${path}: ${response.status}`)

@@ -5,6 +5,7 @@
 import type { Client } from '../../client/client.ts'
 import { isFailure } from '../../model/errors.ts'
 import { type Generation, gidOf } from '../../model/generation.ts'
+import { fetchKept } from '../../wire/fetch.ts'
 import { HEADERS } from '../../wire/headers.ts'
 import { PATHS } from '../../wire/paths.ts'
 import { connect, findToken } from '../connection.ts'
@@ -51,7 +52,7 @@ async function checkAsClient(
 }
 
 async function ask(url: URL, path: string, signal: AbortSignal): Promise<Response> {
-  const answer = await fetch(url.href.replace(/\/+$/, '') + path, { signal, redirect: 'manual' })
+  const answer = await fetchKept(new URL(url.href.replace(/\/+$/, '') + path), { signal, redirect: 'manual' })
   await answer.body?.cancel()
   return answer
 }
