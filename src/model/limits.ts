@@ -121,6 +121,19 @@ export const LIMITS = {
   heartbeatMs: 1_000,
   leaseMs: 5_000,
   bootGraceMs: 10_000,
+  /** Activation (PROTOCOL §8, §14): what a voter may take to get ready, and a fence that not all have acknowledged. */
+  prepareMs: 120_000,
+  fenceMs: 8_000,
+  fenceResendMs: 200,
+  /** Clocks of two nodes differ by so many percent at most; a lease is waited for so much longer. */
+  clockDriftPercent: 5,
+  leaseMarginMs: 50,
+  /** Wall clock and monotonic clock of one node drift apart by so much before a lease is void. */
+  clockJumpMs: 1_000,
+  /** A balancer sends nothing more to a node that has not been ready for so long. */
+  lbDetectMs: 3_000,
+  /** Sealed generations that wait for the activation before them. */
+  activationsWaiting: 64,
   /** A node that is going answers for so long at most, and lets requests wait for so long. */
   drainMs: 30_000,
   drainHoldMs: 1_000,
