@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
-import { openDepot } from '../depot/depot.ts'
+import { type DepotParts, openDepot } from '../depot/depot.ts'
 import { formatOf } from '../format/format.ts'
 import { gidOfHead } from '../http/answer.ts'
 import { IdleSockets } from '../http/bounds/idle-sockets.ts'
@@ -22,6 +22,7 @@ import { Chores } from './chores.ts'
 import type { Config } from './config.ts'
 import { Drain } from './drain.ts'
 import { watchProcess } from './gauges.ts'
+import { DiskKeySafe } from './key-safe.ts'
 import { Opened } from './opened.ts'
 import { originPlace } from './place.ts'
 import { replicaPlace } from './replica-place.ts'
@@ -39,6 +40,7 @@ export interface RunningDepot {
 
 const MIB = 1_048_576
 const MINUTE_MS = 60_000
+const DAY_MS = 86_400_000
 
 /** Fails with `data-locked`, `data-newer`, `data-unusable` or `address-unusable`, and leaves nothing open then. */
 export async function startDepot(config: Config): Promise<RunningDepot> {
@@ -66,7 +68,8 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
   const stageIdleMs = config.stageIdleMinutes * MINUTE_MS
   const { examine } = examiner
   const isReplica = config.role === 'replica'
-  const depot = await openDepot({ ...store, ledger, examine, clock, random, log, stageIdleMs, isReplica })
+  const shared = { ledger, examine, clock, random, log, stageIdleMs, isReplica }
+  const depot = await openDepot({ ...store, ...shared, ...signingOf(config) })
   opened.defer(async () => await depot.close())
   if (!isReplica) await ensureAdminToken(config.data, depot.access)
   await depot.stages.dropUploads()
@@ -102,6 +105,15 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
     draining.now = true
     if (signal === 'SIGTERM') await drain.goOn(config.drainSeconds * 1000)
   })
+}
+
+function signingOf({
+  data: folder,
+  keyOverlapDays,
+  replaceLostKey: replacesLostKey,
+}: Config): Pick<DepotParts, 'safe' | 'keyOverlapMs' | 'replacesLostKey'> {
+  const safe = new DiskKeySafe({ folder, random: realRandom })
+  return { safe, keyOverlapMs: keyOverlapDays * DAY_MS, replacesLostKey }
 }
 
 function running(url: string, opened: Opened, drained: (signal: Signal) => Promise<void>): RunningDepot {

@@ -1,5 +1,6 @@
 /**
- * What has to be done now and then while a depot runs: idle stages end, old idempotency keys are forgotten. Each round
+ * What has to be done now and then while a depot runs: idle stages end, old idempotency keys are forgotten, and private
+ * keys whose overlap has ended go. Each round
  * does a bounded amount, and one that fails is logged and tried again in the next.
  */
 import type { Depot } from '../depot/depot.ts'
@@ -14,6 +15,7 @@ const FORGET_BATCHES = 60
 
 export interface ChoresParts {
   readonly stages: Pick<Depot['stages'], 'expire'>
+  readonly keys: Pick<Depot['keys'], 'tidy'>
   readonly ledger: { readonly outcomes: Pick<Depot['ledger']['outcomes'], 'forget'> }
 }
 
@@ -44,6 +46,7 @@ export class Chores {
       const expired = await this.#depot.stages.expire()
       if (expired.length > 0) this.#log.info({ stages: expired }, 'idle stages expired')
       await this.#forget()
+      await this.#depot.keys.tidy()
     } catch (error) {
       this.#log.error({ err: error }, 'a chore failed and will be tried again')
     }

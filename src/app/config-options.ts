@@ -6,6 +6,8 @@
  * `DEPOT_DRAIN_SECONDS` in the environment and `--drain-seconds` on the command line. A secret has no flag, for
  * arguments can be read by everybody on the machine.
  */
+
+import { type KeyId, parseKeyId } from '../model/keys/key.ts'
 import { LIMITS } from '../model/limits.ts'
 import { parseNodeId } from '../wire/node-label.ts'
 import {
@@ -37,6 +39,7 @@ export interface Config {
   /** The node that a replica follows; without a slash at its end. */
   readonly upstream: string | undefined
   readonly upstreamToken: string | undefined
+  readonly upstreamKey: KeyId | undefined
   readonly nodeId: string | undefined
   readonly whenCut: 'serve' | 'refuse'
   /** Without a slash at its end. */
@@ -55,6 +58,8 @@ export interface Config {
   readonly drainSeconds: number
   readonly answerCacheMb: number
   readonly metricsToken: string | undefined
+  readonly keyOverlapDays: number
+  readonly replaceLostKey: boolean
 }
 
 export type OptionName = keyof Config
@@ -102,6 +107,13 @@ export const OPTIONS: OptionTable = {
     description: 'token of the upstream with the scope replicate',
     secret: true,
     parse: parseSecret,
+  },
+  upstreamKey: {
+    placeholder: 'id',
+    fallback: undefined,
+    description:
+      'key that the depot signs with, as depot key list says; by default the one that a replica sees first',
+    parse: parseKey,
   },
   nodeId: {
     placeholder: 'id',
@@ -203,6 +215,18 @@ export const OPTIONS: OptionTable = {
     secret: true,
     parse: parseSecret,
   },
+  keyOverlapDays: {
+    placeholder: 'days',
+    fallback: 30,
+    description: 'after a rotation the old key signs beside the new one for so long',
+    parse: wholeNumber(0, 3_650),
+  },
+  replaceLostKey: {
+    placeholder: '',
+    fallback: false,
+    description: 'make a new signing key when the old one is lost: every client and replica has to accept it',
+    parse: parseYesOrNo,
+  },
 }
 
 export const OPTION_NAMES: readonly OptionName[] = Object.keys(OPTIONS) as OptionName[]
@@ -247,6 +271,14 @@ function parseRole(given: Scalar): Config['role'] {
   const role = oneOf('origin', 'replica', 'edge')(given)
   if (role === 'edge') throw new Error('"edge" is not built yet; this depot can be an origin or a replica')
   return role
+}
+
+function parseKey(given: Scalar): KeyId {
+  try {
+    return parseKeyId(parseText(given))
+  } catch (error) {
+    throw new Error(`must be the id of a key: ${(error as Error).message}`, { cause: error })
+  }
 }
 
 function parseId(given: Scalar): string {

@@ -12,7 +12,7 @@ import type { Clock, Log } from '../model/world.ts'
 export interface DrainParts {
   readonly server: Face
   readonly sockets: Pick<IdleSockets, 'answered' | 'closeUnused'>
-  readonly depot: Pick<Depot, 'head' | 'access'>
+  readonly depot: Pick<Depot, 'head' | 'access' | 'keys'>
   /** Lets those go who wait for a generation. */
   readonly release: () => void
   readonly clock: Pick<Clock, 'monotonic'>
@@ -75,6 +75,7 @@ export class Drain {
     const { depot, release } = this.#parts
     depot.head.release()
     depot.access.release()
+    depot.keys.release()
     release()
   }
 }

@@ -4,6 +4,7 @@
 import type { Log } from '../model/world.ts'
 import type { FollowerEvents } from '../replica/follow.ts'
 import type { AccessEvents } from '../replica/follow-access.ts'
+import type { KeyEvents } from '../replica/keys/follow-keys.ts'
 import type { FollowCounts } from './node-gauges.ts'
 
 /** What following comes to is logged, and whoever waits for it is woken. */
@@ -27,6 +28,23 @@ export function eventsTo(log: Log, counts: FollowCounts, wake: () => void): Foll
     failed: (error, attempt) => {
       counts.failed += 1
       log.warn({ err: error, ...attempt }, 'following failed and will be tried again')
+      wake()
+    },
+  }
+}
+
+export function keyEventsTo(log: Log, counts: FollowCounts, wake: () => void): KeyEvents {
+  return {
+    adopted: (current) => {
+      log.info({ key: current }, 'the keys of the upstream are known')
+      wake()
+    },
+    signed: (generations) => {
+      log.info({ generations }, 'generations that were here have got their signatures')
+    },
+    failed: (error, retryMs) => {
+      counts.failed += 1
+      log.warn({ err: error, retryMs }, 'following the keys failed and will be tried again')
       wake()
     },
   }

@@ -20,7 +20,7 @@ export interface FollowCounts {
 
 export interface FollowingParts {
   readonly standing: () => ReplicaStanding
-  readonly follower: { state(): Pick<FollowerState, 'progress'> }
+  readonly follower: { state(): Pick<FollowerState, 'progress' | 'refusal'> }
   readonly access: Pick<Access, 'ageMs'>
   readonly relay: { readonly underWay: number }
   readonly counts: FollowCounts
@@ -50,6 +50,11 @@ export function watchFollowing(metrics: Metrics, parts: FollowingParts): void {
   }
   gauge('depot_node_id_taken', 'Whether another node has the id of this one: 1 or 0.', () =>
     standing().isIdTaken ? 1 : 0,
+  )
+  gauge(
+    'depot_upstream_refused',
+    'Whether keys or signatures of the upstream are refused, and nothing of it is taken over: 1 or 0.',
+    () => (follower.state().refusal === undefined ? 0 : 1),
   )
   gauge(
     'depot_access_age_seconds',

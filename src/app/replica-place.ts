@@ -8,8 +8,10 @@ import type { Log } from '../model/world.ts'
 import { Follower, type FollowerEvents } from '../replica/follow.ts'
 import { AccessFollower } from '../replica/follow-access.ts'
 import { HttpUpstream } from '../replica/http-upstream.ts'
+import { type KeyEvents, KeyFollower } from '../replica/keys/follow-keys.ts'
+import { UpstreamTrust } from '../replica/keys/trust.ts'
 import { askForOrigin, OriginAddress } from '../replica/origin-address.ts'
-import { accessAfter, sendHeartbeat, sendLeave } from '../replica/origin-calls.ts'
+import { accessAfter, keysAfter, sendHeartbeat, sendLeave } from '../replica/origin-calls.ts'
 import { Pulls } from '../replica/relay/pulls.ts'
 import { NodeRelay } from '../replica/relay/relay.ts'
 import { ReplicaNode } from '../replica/replica-node.ts'
@@ -19,7 +21,7 @@ import { parseNodeId } from '../wire/node-label.ts'
 import { caughtUp } from './caught-up.ts'
 import type { Config } from './config.ts'
 import { elsewhereOf } from './elsewhere.ts'
-import { accessEventsTo, eventsTo } from './follow-events.ts'
+import { accessEventsTo, eventsTo, keyEventsTo } from './follow-events.ts'
 import { type FollowCounts, watchFollowing } from './node-gauges.ts'
 import type { Place, PlaceParts } from './place.ts'
 
@@ -29,6 +31,8 @@ const NEVER = new AbortController().signal
 /** Whom a replica has before it. */
 interface Ahead {
   readonly upstream: HttpUpstream
+  readonly caller: Caller
+  readonly trust: UpstreamTrust
   readonly pulls: Pulls
   readonly origin: OriginAddress
 }
@@ -54,6 +58,13 @@ export function replicaPlace(config: Config, parts: PlaceParts): Place {
   const follower = followerOf(ahead, parts, events)
   const node = nodeOf(config, parts, { ...identity, origin, follower })
   const access = accessFollowerOf(origin, parts, counts)
+  const keys = keyFollowerOf(
+    ahead,
+    parts,
+    keyEventsTo(log, counts, () => {
+      node.wake()
+    }),
+  )
   // Where reading needs a token, the origin alone is asked: it is not told to whoever says that he is a node.
   const peers = (): readonly string[] => (config.reads === 'open' ? node.peers() : [])
   const relay = relayOf(parts, { ...ahead, ...identity, node, peers })
@@ -69,7 +80,7 @@ export function replicaPlace(config: Config, parts: PlaceParts): Place {
       whereOrigin: () => origin.told(),
     },
     start: () => {
-      const following = [follower, node, access]
+      const following = [follower, node, access, keys]
       running = Promise.all(following.map(async (one) => await one.run(ending.signal)))
     },
     release: () => {
@@ -92,6 +103,13 @@ function aheadOf(config: Config, parts: PlaceParts): Ahead {
   const upstream = new HttpUpstream(caller)
   return {
     upstream,
+    caller,
+    trust: new UpstreamTrust({
+      keys: parts.depot.keys,
+      ask: async (signal) => await keysAfter(caller, undefined, 0, signal),
+      given: config.upstreamKey,
+      clock: parts.clock,
+    }),
     pulls: new Pulls({ ...parts.store, upstream, clock: parts.clock, sleep }),
     origin: new OriginAddress({
       upstream: url,
@@ -111,7 +129,8 @@ function callerOf(url: string, config: Config, { clock, random }: PlaceParts): C
   })
 }
 
-function followerOf({ upstream, pulls, origin }: Ahead, parts: PlaceParts, events: FollowerEvents): Follower {
+function followerOf(ahead: Ahead, parts: PlaceParts, events: FollowerEvents): Follower {
+  const { upstream, trust, pulls, origin } = ahead
   const { depot, store } = parts
   const { generations } = depot.ledger
   return new Follower({
@@ -119,6 +138,7 @@ function followerOf({ upstream, pulls, origin }: Ahead, parts: PlaceParts, event
     ...store,
     ...depot,
     upstream,
+    trust,
     pulls,
     isUpstreamOrigin: () => origin.isUpstream(),
     generations,
@@ -163,6 +183,25 @@ function accessFollowerOf(
     random,
     sleep,
     events: accessEventsTo(log, counts),
+  })
+}
+
+/** The upstream is asked, whoever it is: what keys say of each other is proof enough. */
+function keyFollowerOf(
+  { upstream, caller, trust }: Ahead,
+  { depot, clock, random }: PlaceParts,
+  events: KeyEvents,
+): KeyFollower {
+  return new KeyFollower({
+    trust,
+    keysAfter: async (edition, waitMs, signal) => await keysAfter(caller, edition, waitMs, signal),
+    upstream,
+    generations: depot.ledger.generations,
+    head: depot.head,
+    clock,
+    random,
+    sleep,
+    events,
   })
 }
 

@@ -5,7 +5,7 @@
  * what a depot on this machine wrote into its data folder. That file never leaves the machine: it is used for loopback
  * addresses alone.
  *
- * What was seen of a depot is kept in a folder, so that no later command is shown anything older (PROTOCOL §13). A
+ * What was seen of a depot, its head and its keys, is kept in a folder, so that no later command is shown anything older (PROTOCOL §13). A
  * loopback address is not a depot's own: today's may be another one than yesterday's. There it is kept only where
  * somebody says so. And where nobody says where, a folder that cannot be used is no reason to stop: that is told, and
  * nothing is kept.
@@ -16,8 +16,10 @@ import { join, resolve } from 'node:path'
 import { DEFAULT_DATA, DEFAULT_PORT } from '../app/config-options.ts'
 import type { Client } from '../client/client.ts'
 import type { FloorStore } from '../client/floor.ts'
+import type { PinStore } from '../client/keys/pins.ts'
 import { type DepotError, failure } from '../model/errors.ts'
 import { type Gid, isGid } from '../model/generation.ts'
+import { isKeyId, type KeyId } from '../model/keys/key.ts'
 import type { DepotOptions } from './options.ts'
 import { printable } from './output.ts'
 import { type Shell, UsageError } from './shell.ts'
@@ -79,6 +81,13 @@ export function floorOf({ environment }: Surroundings): Gid | undefined {
   throw new UsageError(`DEPOT_MIN_GENERATION is "${text}", which is no generation id like depot floor prints`)
 }
 
+/** The key that must be the depot's, as an option or an earlier job says. */
+function keyOf({ environment }: Surroundings, { key }: DepotOptions): KeyId | undefined {
+  const text = key ?? nonEmpty(environment['DEPOT_KEY'])
+  if (text === undefined || isKeyId(text)) return text
+  throw new UsageError(`DEPOT_KEY is "${text}", which is no id of a key like depot key list prints`)
+}
+
 /** Where floors are kept; undefined for nowhere. */
 export function floorFolder(shell: Surroundings, options: DepotOptions): string | undefined {
   const { environment, folder } = shell
@@ -101,8 +110,9 @@ export function isLoopback({ hostname }: URL): boolean {
 async function clientOf(shell: Telling, options: DepotOptions, token: string | undefined): Promise<Client> {
   const least = floorOf(shell)
   const url = addressOf(shell, options).href
-  const { acceptLineage } = options
-  const floor = await floorStoreOf(shell, options)
+  const { acceptLineage, acceptKey } = options
+  const key = keyOf(shell, options)
+  const { floor, pins } = await storesOf(shell, options)
   const { connect: to } = await import('../client/index.ts')
   return to({
     url,
@@ -110,22 +120,42 @@ async function clientOf(shell: Telling, options: DepotOptions, token: string | u
     ...(least === undefined ? {} : { least }),
     ...(floor === undefined ? {} : { floor }),
     ...(acceptLineage === undefined ? {} : { acceptLineage }),
+    ...(pins === undefined ? {} : { pins }),
+    ...(key === undefined ? {} : { key }),
+    ...(acceptKey === undefined ? {} : { acceptKey }),
   })
 }
 
+interface Stores {
+  readonly floor?: FloorStore
+  readonly pins?: PinStore
+}
+
 /** Who names a folder wants it to be used; the usual one is used where that is possible. */
-async function floorStoreOf(shell: Telling, options: DepotOptions): Promise<FloorStore | undefined> {
+async function storesOf(shell: Telling, options: DepotOptions): Promise<Stores> {
   const folder = floorFolder(shell, options)
-  if (folder === undefined) return undefined
-  const { FileFloor, LenientFloor, realRandom: random } = await import('../client/index.ts')
-  const kept = new FileFloor({ folder, url: addressOf(shell, options).href, random })
-  if (nonEmpty(shell.environment['DEPOT_STATE']) !== undefined) return kept
-  return new LenientFloor(kept, ({ details }: DepotError) => {
+  if (folder === undefined) return {}
+  const {
+    FileFloor,
+    FilePins,
+    LenientFloor,
+    LenientPins,
+    realRandom: random,
+  } = await import('../client/index.ts')
+  const where = { folder, url: addressOf(shell, options).href, random }
+  const floor = new FileFloor(where)
+  const pins = new FilePins(where)
+  if (nonEmpty(shell.environment['DEPOT_STATE']) !== undefined) return { floor, pins }
+  let isTold = false
+  const tell = ({ details }: DepotError): void => {
+    if (isTold) return
+    isTold = true
     const why = printable(`${folder} cannot be used (${String(details['reason'])})`)
     shell.stderr.write(
       `depot: what is seen of this depot is not remembered: ${why}; set DEPOT_STATE to a folder that can be written, or to ${NO_STATE}\n`,
     )
-  })
+  }
+  return { floor: new LenientFloor(floor, tell), pins: new LenientPins(pins, tell) }
 }
 
 function nonEmpty(text: string | undefined): string | undefined {

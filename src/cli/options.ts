@@ -2,6 +2,7 @@
  * The options that many commands understand alike, and how commander reads the values behind them.
  */
 import { type Command, InvalidArgumentError } from 'commander'
+import { isKeyId, type KeyId } from '../model/keys/key.ts'
 
 /** Every command has `--json`. */
 export interface JsonOption {
@@ -13,6 +14,8 @@ export interface DepotOptions extends JsonOption {
   readonly depot?: string
   readonly data?: string
   readonly acceptLineage?: string
+  readonly key?: KeyId
+  readonly acceptKey?: KeyId
 }
 
 /** Of every command that changes something: commits at once, or adds to a stage. */
@@ -30,6 +33,8 @@ export function withDepot(command: Command): Command {
     .option('--depot <url>', 'address of the depot (DEPOT_URL)')
     .option('--data <dir>', 'data folder of a depot on this machine, for its admin.token (DEPOT_DATA)')
     .option('--accept-lineage <id>', 'go on in this lineage although it lost what was seen of another one')
+    .option('--key <id>', "key that must be the depot's, or lead to it (DEPOT_KEY)", keyId)
+    .option('--accept-key <id>', 'go on with this key although no key that was seen leads to it', keyId)
 }
 
 export function withMessage(command: Command): Command {
@@ -38,6 +43,12 @@ export function withMessage(command: Command): Command {
 
 export function withStage(command: Command): Command {
   return withMessage(command).option('--stage <id>', 'add to this stage and do not commit')
+}
+
+/** Reads the id of a key. */
+export function keyId(text: string): KeyId {
+  if (isKeyId(text)) return text
+  throw new InvalidArgumentError('It must be the id of a key, as depot key list prints it.')
 }
 
 /** Reads a whole number. */

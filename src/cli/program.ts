@@ -8,6 +8,7 @@ import { addDemo } from './operate/demo.ts'
 import { addDoctor } from './operate/doctor.ts'
 import { addFloor } from './operate/floor.ts'
 import { addHelp } from './operate/help.ts'
+import { addKey } from './operate/key.ts'
 import { addLbConfig } from './operate/lb-config.ts'
 import { addReplica } from './operate/replica.ts'
 import { addScrub } from './operate/scrub.ts'
@@ -34,7 +35,7 @@ type AddCommand = (parent: Command, shell: Shell) => void
 const GROUPS: readonly { readonly heading: string; readonly commands: readonly AddCommand[] }[] = [
   {
     heading: 'Running a depot:',
-    commands: [addServe, addConfig, addToken, addReplica, addScrub, addDoctor, addLbConfig, addDemo],
+    commands: [addServe, addConfig, addToken, addKey, addReplica, addScrub, addDoctor, addLbConfig, addDemo],
   },
   { heading: 'Publishing:', commands: [addPublish, addImport, addStage, addCommit, addChannel, addRollback] },
   { heading: 'Reading:', commands: [addGet, addCatalog, addShow, addLog, addDiff, addFloor] },

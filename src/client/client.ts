@@ -19,6 +19,7 @@ import type {
   TokenBody,
   TokenRequest,
 } from '../wire/bodies.ts'
+import type { KeysBody } from '../wire/keys.ts'
 import type { NodesBody } from '../wire/replication.ts'
 
 /** Bytes to upload, which can be opened again from any offset when an upload is interrupted. */
@@ -61,6 +62,12 @@ export interface Client {
   createToken(request: TokenRequest, signal?: AbortSignal): Promise<NewTokenBody>
   tokens(signal?: AbortSignal): Promise<readonly TokenBody[]>
   revokeToken(id: string, signal?: AbortSignal): Promise<void>
+  /** The public keys of the depot, and what they say of each other. */
+  keys(signal?: AbortSignal): Promise<KeysBody>
+  /** Puts a new key in the place of `current`; when that was done before, nothing happens. */
+  rotateKey(current: string, signal?: AbortSignal): Promise<KeysBody>
+  /** Ends the overlap of a key that was rotated. */
+  retireKey(id: string, signal?: AbortSignal): Promise<KeysBody>
   scrub(signal?: AbortSignal): AsyncIterable<ScrubLine>
   /** The nodes that follow the origin, as their last heartbeats told, and its head. */
   nodes(signal?: AbortSignal): Promise<NodesBody>

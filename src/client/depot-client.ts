@@ -3,6 +3,7 @@
  */
 import type { Generation, Gid } from '../model/generation.ts'
 import { isGid } from '../model/generation.ts'
+import type { KeyId } from '../model/keys/key.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Random } from '../model/world.ts'
 import type {
@@ -18,8 +19,9 @@ import { type Call, Caller, type CallerOptions, jsonBody, type WaitingClock } fr
 import type { Answer } from '../wire/caller-answer.ts'
 import { lasting } from '../wire/caller-download.ts'
 import { HEADERS } from '../wire/headers.ts'
+import { KeysBody } from '../wire/keys.ts'
 import { readLines } from '../wire/ndjson.ts'
-import { diffPath, generationPath, PATHS, tokenPath } from '../wire/paths.ts'
+import { diffPath, generationPath, keyPath, PATHS, tokenPath } from '../wire/paths.ts'
 import { NodesBody } from '../wire/replication.ts'
 import {
   NewTokenBody as NewTokenSchema,
@@ -31,6 +33,8 @@ import type { Client, Session, Staging } from './client.ts'
 import { type FloorStore, MemoryFloor } from './floor.ts'
 import { readGeneration, readGenerations } from './generation.ts'
 import { Heads } from './heads.ts'
+import { MemoryPins, type PinStore } from './keys/pins.ts'
+import { KeyTrust } from './keys/trust.ts'
 import { boundsOf, diffLineOf, scrubLineOf } from './read/lines.ts'
 import { readPages } from './read/pages.ts'
 import { pinnedPlace } from './read/place.ts'
@@ -45,6 +49,12 @@ export interface DepotClientOptions extends CallerOptions {
   readonly least?: Gid
   /** Id of a lineage to go on with although it lost what was seen (PROTOCOL §13). */
   readonly acceptLineage?: string
+  /** Where the keys that were seen are kept; by default in memory, and nothing at first. */
+  readonly pins?: PinStore
+  /** The key that must be the depot's, or lead to it. */
+  readonly key?: KeyId
+  /** The key to go on with although what was seen before does not lead to it (PROTOCOL §13). */
+  readonly acceptKey?: KeyId
 }
 
 const STAGES_BYTES = LIMITS.manifestBytes
@@ -56,15 +66,24 @@ type RolledBack = Awaited<ReturnType<Client['rollback']>>
 export class DepotClient implements Client {
   readonly #caller: Caller
   readonly #heads: Heads
+  readonly #trust: KeyTrust
   readonly #clock: WaitingClock
   readonly #random: Random
 
   /** Fails with `bad-request` for an address or a token that cannot be one. */
   constructor(options: DepotClientOptions) {
-    const { floor, least, acceptLineage, clock, random } = options
+    const { floor, least, acceptLineage, pins = new MemoryPins(), key, acceptKey, clock, random } = options
     const store = typeof floor === 'object' ? floor : new MemoryFloor(floor)
     this.#caller = new Caller(options)
-    this.#heads = new Heads({ caller: this.#caller, floor: store, least, random, acceptLineage })
+    this.#trust = new KeyTrust({ caller: this.#caller, pins, key, acceptKey })
+    this.#heads = new Heads({
+      caller: this.#caller,
+      floor: store,
+      trust: this.#trust,
+      least,
+      random,
+      acceptLineage,
+    })
     this.#clock = clock
     this.#random = random
   }
@@ -87,8 +106,11 @@ export class DepotClient implements Client {
     if (ref === 'head') return await this.head(signal)
     const path = generationPath(ref)
     // What a gid names never changes, so the floor has nothing to say about it.
-    if (!isGid(ref)) return await this.#heads.read(path, readGeneration, signal)
-    return await this.#caller.read({ path }, async (answer) => await readGeneration(answer, ref), signal)
+    const generation = isGid(ref)
+      ? await this.#caller.read({ path }, async (answer) => await readGeneration(answer, ref), signal)
+      : await this.#heads.read(path, readGeneration, signal)
+    await this.#trust.demand(generation, signal)
+    return generation
   }
 
   async *generations(signal?: AbortSignal): AsyncGenerator<Generation> {
@@ -142,8 +164,8 @@ export class DepotClient implements Client {
       changed: answer.status !== UNCHANGED,
     })
     const rolledBack = await this.#caller.read(request, read, signal)
-    const { gid, state } = rolledBack.generation
-    if (state === 'active') await this.#heads.raise(gid)
+    const { generation } = rolledBack
+    if (generation.state === 'active') await this.#heads.accept(generation, [], signal)
     return rolledBack
   }
 
@@ -157,6 +179,20 @@ export class DepotClient implements Client {
 
   async revokeToken(id: string, signal?: AbortSignal): Promise<void> {
     await this.#caller.done({ method: 'DELETE', path: tokenPath(id) }, signal)
+  }
+
+  async keys(signal?: AbortSignal): Promise<KeysBody> {
+    return await this.#caller.json(KeysBody, { path: PATHS.keys }, signal)
+  }
+
+  async rotateKey(current: string, signal?: AbortSignal): Promise<KeysBody> {
+    // The key whose place is taken is named, so that the same again does nothing.
+    const call: Call = { ...post(PATHS.keys, { current }), repeat: 'always' }
+    return await this.#caller.json(KeysBody, call, signal)
+  }
+
+  async retireKey(id: string, signal?: AbortSignal): Promise<KeysBody> {
+    return await this.#caller.json(KeysBody, { method: 'DELETE', path: keyPath(id) }, signal)
   }
 
   async *scrub(signal?: AbortSignal): AsyncGenerator<ScrubLine> {

@@ -4,6 +4,7 @@
  *   ask         with the floor as Depot-Min-Generation
  *   check       that the answer is not older, for a cache in front may not know that header
  *   ask again   past every cache, once, when it is
+ *   verify      that a key of the depot has signed it
  *   raise       the floor, durable before anybody sees the answer
  *
  * There may be two floors: what was seen before, and the least that somebody asks for (`DEPOT_MIN_GENERATION`). The
@@ -20,10 +21,13 @@ import { ANY_GENERATION, HEADERS, NO_GENERATION } from '../wire/headers.ts'
 import { generationPath, PATHS } from '../wire/paths.ts'
 import type { FloorStore } from './floor.ts'
 import { readGeneration } from './generation.ts'
+import type { KeyTrust } from './keys/trust.ts'
 
 export interface HeadsOptions {
   readonly caller: Caller
   readonly floor: FloorStore
+  /** Nothing is believed, and no floor raised, that it does not let pass. */
+  readonly trust: Pick<KeyTrust, 'demand'>
   /** The least generation to accept beside the floor. */
   readonly least?: Gid | undefined
   readonly random: Random
@@ -45,7 +49,7 @@ export class Heads {
     const call = { path: PATHS.head, headers: { prefer: `wait=${HEAD_WAIT_SECONDS}` } }
     const floors = await this.#floors()
     const head = await this.#whole(call, floors, headIn, signal)
-    await this.raise(head.gid, floors)
+    await this.accept(head, floors, signal)
     return head
   }
 
@@ -64,7 +68,7 @@ export class Heads {
       return head
     }
     const head = await this.#whole(call, floors, read, signal)
-    if (head !== undefined) await this.raise(head.gid, floors)
+    if (head !== undefined) await this.accept(head, floors, signal)
     return head
   }
 
@@ -75,6 +79,12 @@ export class Heads {
     signal?: AbortSignal,
   ): Promise<Result> {
     return await this.#whole({ path }, await this.#floors(), read, signal)
+  }
+
+  /** Takes note of a generation that was told, once it is found signed. Fails as `KeyTrust.demand` does. */
+  async accept(generation: Generation, over: readonly Gid[] = [], signal?: AbortSignal): Promise<void> {
+    await this.#options.trust.demand(generation, signal)
+    await this.raise(generation.gid, over)
   }
 
   /**

@@ -16,14 +16,22 @@ export { type Digest, digestOf, isDigest, parseDigest } from '../model/digest.ts
 export { DepotError, isFailure } from '../model/errors.ts'
 export type { ErrorCode } from '../model/failures.ts'
 export { type Generation, type GenerationRecord, type Gid, isGid, parseGid } from '../model/generation.ts'
+export { isKeyId, type KeyId, parseKeyId } from '../model/keys/key.ts'
 export type { Manifest, ManifestFile } from '../model/manifest.ts'
 export type * from '../wire/bodies.ts'
 export type { CallerBounds, WaitingClock } from '../wire/caller.ts'
 export type { Fetch } from '../wire/fetch.ts'
 export type * from './client.ts'
 export { DepotClient, type DepotClientOptions } from './depot-client.ts'
-export { FileFloor, type FileFloorOptions, type FloorStore, MemoryFloor } from './floor.ts'
-export { LenientFloor, type WhenUnusable } from './lenient-floor.ts'
+export {
+  FileFloor,
+  type FileFloorOptions,
+  type FloorStore,
+  LenientFloor,
+  MemoryFloor,
+} from './floor.ts'
+export type { WhenUnusable } from './kept.ts'
+export { FilePins, LenientPins, MemoryPins, type PinStore } from './keys/pins.ts'
 export { sourceOfBytes, sourceOfFile } from './stage/sources.ts'
 
 export type ConnectOptions = Omit<DepotClientOptions, 'clock' | 'random'> &

@@ -11,6 +11,9 @@ import { begin } from './begin.ts'
 import { Commits } from './commit/commit.ts'
 import { Drafts } from './commit/drafts.ts'
 import { Head } from './head.ts'
+import { Keys } from './keys/keys.ts'
+import type { KeySafe } from './keys/safe.ts'
+import { openSigning } from './keys/signing.ts'
 import type { Examine } from './read/examine.ts'
 import { FileIndex } from './read/file-index.ts'
 import { NodeCache } from './read/node-cache.ts'
@@ -34,6 +37,11 @@ export interface DepotParts {
   readonly random: Random
   readonly log: Pick<Log, 'warn'>
   readonly stageIdleMs: number
+  /** Private keys of a depot that commits; a replica has none. */
+  readonly safe: KeySafe
+  /** How long an old key signs beside the new one, and whether one that is lost may be replaced by a new one. */
+  readonly keyOverlapMs: number
+  readonly replacesLostKey?: boolean
   /** It follows an upstream, and begins nothing of its own: it may open without a head. */
   readonly isReplica?: boolean
 }
@@ -46,6 +54,7 @@ export interface Depot {
   readonly pool: Pool
   readonly nodes: Nodes
   readonly access: Access
+  readonly keys: Keys
   readonly roster: Roster
   readonly stages: Stages
   readonly blobs: StageBlobs
@@ -59,7 +68,8 @@ export interface Depot {
 
 /** The engine over opened stores; a depot that is new gets its generation 0, unless it is to be a replica. */
 export async function openDepot(parts: DepotParts): Promise<Depot> {
-  const { pool, reserve, nodes, incoming, derived, room, ledger, examine, clock, random, log } = parts
+  const { pool, reserve, nodes, incoming, derived, room, examine, clock, random, log } = parts
+  const { ledger, signers, turns } = await openSigning(parts)
   const first =
     parts.isReplica === true ? ledger.generations.head() : await begin({ ledger, pool, clock, random })
   const head = new Head(first)
@@ -77,6 +87,7 @@ export async function openDepot(parts: DepotParts): Promise<Depot> {
     pool,
     nodes,
     access,
+    keys: new Keys({ ring: ledger.ring, head, clock, signers, turns }),
     roster: new Roster(clock),
     stages: new Stages({ ledger, incoming, clock, random, idleMs: parts.stageIdleMs }),
     blobs: new StageBlobs({ ledger, pool, incoming, access, room, clock }),

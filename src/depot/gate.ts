@@ -5,6 +5,7 @@
  * tried one after the other until one of them answers. Serving and refusing always do, so they stand last. How long a
  * hold may last, how many there may be and where a relay goes is for those who carry the plan out (§6).
  */
+import type { DepotError } from '../model/errors.ts'
 import type { ErrorCode } from '../model/failures.ts'
 
 /**
@@ -13,7 +14,7 @@ import type { ErrorCode } from '../model/failures.ts'
  * `lag`     a newer head is known than the one this node has
  * `cut`     the origin has been silent for longer than a lease
  * `boot`    nothing is confirmed yet
- * `diverged` the origin shows a lower number or another digest in the same lineage (§10)
+ * `diverged` the origin shows a lower number or another digest in the same lineage, or what its keys have not signed (§10)
  */
 export type NodeMode = 'boot' | 'fresh' | 'fenced' | 'lag' | 'cut' | 'diverged'
 
@@ -27,6 +28,8 @@ export interface NodeState {
   readonly isOrigin: boolean
   /** Whether the origin was silent for longer than a lease, whatever the mode. */
   readonly isSilent?: boolean
+  /** Why a node that is `diverged` takes over nothing of what its upstream tells, where that is not its history. */
+  readonly refusal?: DepotError | undefined
 }
 
 /**

@@ -33,6 +33,11 @@ export class Head {
     this.#waiting.wake()
   }
 
+  /** The same generation with other signatures: nobody who waits for another head is woken. */
+  restate(same: Generation): void {
+    if (this.#now?.gid === same.gid) this.#now = same
+  }
+
   /**
    * The head as soon as it is another one than `seen`, or the first there is; undefined when none came within `waitMs`, or the signal was
    * aborted. Fails with `hold-limit` when too many wait already.

@@ -30,6 +30,8 @@ export interface NodeReport {
   /** Since it had all that it knew of. */
   readonly lagSeconds?: number
   readonly progress?: Progress
+  /** Code of the failure for which it takes over nothing of its upstream. */
+  readonly refused?: string
 }
 
 /** How far the copying of one generation has come; counts of blobs and nodes. */

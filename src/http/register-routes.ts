@@ -16,6 +16,7 @@ import { commitRoutes } from './routes/commit.ts'
 import { controlRoutes } from './routes/control.ts'
 import { fileRoute } from './routes/files.ts'
 import { generationRoutes, headRoute } from './routes/generations.ts'
+import { keyChangeRoutes, keysRoute, replicatedKeysRoute } from './routes/keys.ts'
 import { heartbeatRoutes, nodesRoute } from './routes/nodes.ts'
 import { objectRoute } from './routes/objects.ts'
 import { problemRoutes } from './routes/problems.ts'
@@ -121,6 +122,7 @@ function aboutNode(
 ): void {
   controlRoutes(server, { depot, guard, metrics, standing, metricsToken: options.metricsToken })
   problemRoutes(server)
+  keysRoute(server, depot)
   server.get(PATHS.openapi, { schema: { hide: true } }, async (_request, reply) =>
     reply.header('cache-control', 'no-cache').send(openapi()),
   )
@@ -132,6 +134,7 @@ function changes(server: FastifyInstance, { depot, guard, options }: RouteParts)
   stageReleaseRoutes(server, depot, guard)
   commitRoutes(server, depot, guard)
   tokenRoutes(server, { ...depot, quotaBytes: options.quotaBytes }, guard)
+  keyChangeRoutes(server, depot, guard)
   nodesRoute(server, depot, guard)
 }
 
@@ -149,6 +152,7 @@ function forNodes(server: FastifyInstance, { depot, guard, bodies, whereOrigin }
   bodies.bound(server)
   forgetUnread(server)
   replicationRoutes(server, { ...depot, whereOrigin })
+  replicatedKeysRoute(server, depot, guard)
 }
 
 /** What nodes ask of the origin alone: who may do what, and a heartbeat. */

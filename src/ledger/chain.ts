@@ -20,8 +20,8 @@ const LINKS_A_TURN = 256
 /** The links of a chain, each held against the one before it. Fails as `checkedRecord` does, or with `origin-diverged`. */
 export async function linksOf(records: readonly AdoptedRecord[]): Promise<readonly Link[]> {
   const links: Link[] = []
-  for (const { gid, bytes } of records) {
-    const link = { gid, bytes, record: checkedRecord(gid, bytes) }
+  for (const { gid, bytes, signatures = [] } of records) {
+    const link = { gid, bytes, signatures, record: checkedRecord(gid, bytes) }
     if (links.length > 0) refuseUnlessAfter(link, links.at(-1))
     links.push(link)
     if (links.length % LINKS_A_TURN === 0) await setImmediate()

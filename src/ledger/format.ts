@@ -17,8 +17,11 @@ export interface Migration {
   run(folder: string): Promise<void>
 }
 
-/** Every step there ever was, oldest first. Format 1 is the first format. */
-export const MIGRATIONS: readonly Migration[] = []
+/**
+ * Every step there ever was, oldest first. Format 1 is the first format; since 2 the rows of the log have signatures,
+ * which an older program would take for a part of their ids. Rows without them are read as ever.
+ */
+export const MIGRATIONS: readonly Migration[] = [{ from: 1, run: async () => undefined }]
 
 const FIRST = 1
 

@@ -16,9 +16,9 @@ import {
 } from '../model/generation.ts'
 import { parseInstant } from '../model/instant.ts'
 import { type Link, linksAfter, linksOf } from './chain.ts'
-import { decode, encode, linkIn, titleOf } from './generation-row.ts'
+import { decode, encode, isRowOfHeld, linkIn } from './generation-row.ts'
 import { numberKey, numberOf, textKey, timeKey } from './keys.ts'
-import type { Adoption, Flip, From, Generations } from './ledger.ts'
+import type { Adoption, Flip, From, Generations, SignedGid } from './ledger.ts'
 import { LogAhead } from './log-ahead.ts'
 import type { LmdbOutcomes } from './outcomes.ts'
 import type { LmdbStages } from './stages.ts'
@@ -77,7 +77,7 @@ export class LmdbGenerations implements Generations {
   isHeld(gid: Gid): boolean {
     const { number } = partsOf(gid)
     const row = number > this.#headNumber() ? undefined : this.#tables.log.get(numberKey(number))
-    return row !== undefined && titleOf(row) === gid
+    return row !== undefined && isRowOfHeld(row, gid)
   }
 
   list(from: From, limit: number): readonly Generation[] {
@@ -135,6 +135,19 @@ export class LmdbGenerations implements Generations {
       assert(link?.gid === gid && number <= this.#headNumber(), `the log has ${gid}`)
       return [[log, numberKey(number), encode(link)]]
     })
+  }
+
+  async sign(signed: readonly SignedGid[]): Promise<void> {
+    const { log } = this.#tables
+    await this.#parts.store.transact(() =>
+      signed.map(({ gid, signatures }) => {
+        const { number } = partsOf(gid)
+        const link = this.#linkAt(number)
+        assert(link?.gid === gid && number <= this.#headNumber(), `the log has ${gid}`)
+        return [log, numberKey(number), encode({ ...link, signatures }, this.isHeld(gid))]
+      }),
+    )
+    this.#head = this.#at(this.#headNumber())
   }
 
   /**

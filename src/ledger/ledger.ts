@@ -11,6 +11,7 @@
  */
 import type { Digest } from '../model/digest.ts'
 import type { Generation, GenerationRecord, Gid, Lineage, LineageId } from '../model/generation.ts'
+import type { PinnedRing } from '../model/keys/pinned.ts'
 import type { Scope } from '../model/scope.ts'
 
 export interface Ledger {
@@ -20,6 +21,7 @@ export interface Ledger {
   readonly blobs: StageBlobs
   readonly outcomes: Outcomes
   readonly tokens: Tokens & TokenChanges
+  readonly ring: Ring
 }
 
 /**
@@ -54,6 +56,11 @@ export interface Generations {
    * they say, and with `lineage-foreign` when their lineage is nowhere.
    */
   adopt(adoption: Adoption): Promise<Generation>
+  /**
+   * Gives generations of the log other signatures than they had, all of them in one transaction: those of before the
+   * depot had a key have none.
+   */
+  sign(signed: readonly SignedGid[]): Promise<void>
   /** What a generation of the log names has become complete here after it was passed over: from now on it is held. */
   hold(gid: Gid): Promise<void>
 }
@@ -75,7 +82,11 @@ export interface AdoptedRecord {
   readonly gid: Gid
   /** The canonical bytes, stored verbatim. */
   readonly bytes: Uint8Array
+  /** Beside the bytes, and never in what is hashed. */
+  readonly signatures?: readonly string[]
 }
+
+export type SignedGid = Pick<Generation, 'gid' | 'signatures'>
 
 /** Everything that becomes true at once when the head moves. */
 export interface Flip {
@@ -85,6 +96,8 @@ export interface Flip {
   readonly record: GenerationRecord
   /** The canonical bytes of `record`, stored verbatim. */
   readonly bytes: Uint8Array
+  /** Over `bytes`; visible with the generation, and not before. `depot/keys` puts them here. */
+  readonly signatures?: readonly string[]
   /** The lineage, when this generation is the first of it. */
   readonly lineage?: Lineage
   /** The stage that ends as committed, as it was planned; fails with `stage-changed` when it has moved since. */
@@ -256,4 +269,10 @@ export interface TokensSince {
   /** Whether these are all tokens there are, and not only those that were added or revoked. */
   readonly isWhole: boolean
   readonly tokens: readonly Token[]
+}
+
+/** The key ring: that of this depot, or what a replica has taken over. */
+export interface Ring {
+  kept(): PinnedRing | undefined
+  keep(ring: PinnedRing): Promise<void>
 }

@@ -10,6 +10,7 @@ import { failure } from '../model/errors.ts'
 import type { Clock, Log } from '../model/world.ts'
 import { LmdbChanges } from './changes.ts'
 import { LmdbGenerations } from './generations.ts'
+import { LmdbRing } from './key-ring.ts'
 import { assertKeysFit } from './keys.ts'
 import type { Ledger } from './ledger.ts'
 import { LmdbOutcomes } from './outcomes.ts'
@@ -74,6 +75,7 @@ async function ledgerIn(store: Store, { clock, log }: LedgerOptions): Promise<Op
     blobs: new LmdbStageBlobs({ store, turns, stages, clock }),
     outcomes,
     tokens: new LmdbTokens(store),
+    ring: new LmdbRing(store),
   }
   async function close(): Promise<void> {
     await sweep.stop()

@@ -28,7 +28,7 @@ const PLAN_BYTES = 786_432
 
 const NAMES = [
   'marks', // 'head' -> number of the head, 'access' -> edition of the tokens, 'access-forgotten'
-  'log', // number -> gid, newline, canonical bytes of the record
+  'log', // number -> gid, signatures, newline, canonical bytes of the record
   'times', // created -> number
   'lineages', // id -> lineage
   'stages', // stage -> open stage
@@ -42,6 +42,7 @@ const NAMES = [
   'ages', // time, kind, key: what is forgotten after a while
   'tokens', // id -> token
   'usage', // id -> bytes uploaded
+  'ring', // 'kept' -> key ring
 ] as const
 
 export type Tables = Readonly<Record<(typeof NAMES)[number], Table>>

@@ -55,6 +55,10 @@ export interface FailureDetails {
   readonly 'origin-unreachable': Reason
   readonly 'origin-diverged': { generation: string; seen: string }
   readonly 'relay-loop': { via: string }
+  /** Ids of keys: the one that is trusted, and the one that the depot signs with. */
+  readonly 'key-untrusted': { pinned: string; offered: string }
+  readonly 'generation-unsigned': { wanted: string; pinned: string; signers: readonly string[] }
+  readonly 'signature-wrong': { wanted: string; key: string }
   /** Seconds since the origin's last word on them; undefined when there was none since this node has started. */
   readonly 'access-unconfirmed': { age?: number }
   readonly 'node-id-taken': { id: string }
@@ -179,6 +183,21 @@ export const FAILURES: { readonly [Code in ErrorCode]: Failure<FailureDetails[Co
   'relay-loop': {
     title: 'Nodes relay to each other in a circle',
     detail: (d) => `this request already passed ${d.via}; check the upstream addresses`,
+  },
+  'key-untrusted': {
+    title: 'The depot signs with a key that is not trusted',
+    detail: (d) =>
+      `${d.pinned} is trusted and does not lead to ${d.offered}, which the depot shows; nothing was taken over. Ask who runs the depot which key is its own: if it is the new one, go on with --accept-key ${d.offered} (a replica: --upstream-key ${d.offered}); else somebody has put himself in between`,
+  },
+  'generation-unsigned': {
+    title: 'The generation is not signed by a key that is trusted',
+    detail: (d) =>
+      `${d.wanted} has ${d.signers.length === 0 ? 'no signature' : `signatures of ${d.signers.join(', ')}`}, and none that counts of ${d.pinned}, which is trusted, or of a key that it leads to; nothing was taken over. Ask another node; if all of them say the same, ask who runs the depot (depot key list): if its key is another one now, go on with --accept-key <id> (a replica: --upstream-key <id>)`,
+  },
+  'signature-wrong': {
+    title: 'A signature does not fit the generation',
+    detail: (d) =>
+      `what ${d.key} is said to have signed is not ${d.wanted} as it came: somebody in between has changed one of them; nothing was taken over. Ask another node, and tell who runs this one`,
   },
   'access-unconfirmed': {
     title: 'Access rights are not confirmed',

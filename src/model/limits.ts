@@ -145,6 +145,17 @@ export const LIMITS = {
   accessAgeMs: 60_000,
   tokenIdBytes: 64,
 
+  // Signing.
+  /** Keys that a depot ever had; and those that sign at the same time, while they overlap. */
+  ringKeys: 256,
+  signingKeys: 4,
+  /** Signatures of one generation that are looked at. */
+  signatures: 8,
+  /** Of a key ring as JSON. */
+  keyRingBytes: 524_288,
+  /** Generations that were found signed, so that none is checked twice. */
+  signedCacheEntries: 1_000,
+
   // Memory.
   answerCacheBytes: 67_108_864,
   answerCacheEntryBytes: 65_536,

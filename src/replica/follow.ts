@@ -10,7 +10,7 @@ import type { Head } from '../depot/head.ts'
 import type { Views } from '../depot/read/views.ts'
 import { isCopy } from '../depot/stage/stages.ts'
 import type { AdoptedRecord, Adoption, Ledger } from '../ledger/ledger.ts'
-import { failure, isFailure } from '../model/errors.ts'
+import { type DepotError, failure, isFailure } from '../model/errors.ts'
 import {
   checkedRecord,
   type Generation,
@@ -24,6 +24,7 @@ import type { Clock, Random } from '../model/world.ts'
 import type { Incoming } from '../pool/pool.ts'
 import { Backfill, type BackfillParts } from './backfill.ts'
 import { type CopyParts, copyGeneration } from './copy.ts'
+import type { UpstreamTrust } from './keys/trust.ts'
 import { patient } from './patient.ts'
 import { Progress, type ProgressReport } from './progress.ts'
 import type { Pulls } from './relay/pulls.ts'
@@ -32,6 +33,8 @@ import type { SentRecord, Upstream } from './upstream.ts'
 
 export interface FollowerParts extends Omit<CopyParts, 'upstream' | 'clock'> {
   readonly upstream: Upstream
+  /** Nothing is heard of, and nothing taken over, that it does not let pass. */
+  readonly trust: Pick<UpstreamTrust, 'demand' | 'refusal'>
   readonly incoming: Pick<Incoming, 'list' | 'drop'>
   readonly pulls: Pick<Pulls, 'bring' | 'owns'>
   readonly generations: Pick<Ledger['generations'], 'head' | 'get' | 'adopt' | 'lineages'> &
@@ -72,8 +75,10 @@ export interface FollowerState {
   readonly known: Gid | undefined
   /** Monotonic time of the last word from upstream that agreed with what is known; undefined before the first. */
   readonly confirmedAt: number | undefined
-  /** The upstream tells another history than this node has (PROTOCOL §10). It is heard again when it no longer does. */
+  /** The upstream tells another history than this node has, or none that is signed (PROTOCOL §10). It is heard again when it no longer does. */
   readonly isDiverged: boolean
+  /** Why the keys or signatures of the upstream are refused. */
+  readonly refusal: DepotError | undefined
   /** Of the copy under way. */
   readonly progress: ProgressReport | undefined
 }
@@ -102,11 +107,13 @@ export class Follower {
 
   state(): FollowerState {
     const head = this.#parts.generations.head()
+    const refusal = this.#parts.trust.refusal()
     return {
       head,
       known: this.#known?.gid ?? head?.gid,
       confirmedAt: this.#confirmedAt,
-      isDiverged: this.#diverged.watch || this.#diverged.copy,
+      isDiverged: this.#diverged.watch || this.#diverged.copy || refusal !== undefined,
+      refusal,
       progress: this.#progress?.report(),
     }
   }
@@ -139,7 +146,8 @@ export class Follower {
     const newest = this.#newest()
     await this.#asks.once(
       async (waitMs) => await this.#upstream.head(newest?.gid, waitMs, signal),
-      (sent) => {
+      async (sent) => {
+        await this.#parts.trust.demand([sent], signal)
         this.#hear(sent)
       },
     )
@@ -150,7 +158,7 @@ export class Follower {
    * Fails with `origin-diverged` when that head is not newer than what is known, and not the same; with
    * `generation-behind` when the upstream is a replica that only has not come so far.
    */
-  #hear({ gid, bytes }: SentRecord): void {
+  #hear({ gid, bytes, signatures }: SentRecord): void {
     const record = checkedRecord(gid, bytes)
     const newest = this.#newest()
     if (newest?.gid === gid) return
@@ -158,7 +166,7 @@ export class Follower {
       if (this.#isBehind(gid)) throw failure('generation-behind', { wanted: newest.gid, generation: gid })
       throw failure('origin-diverged', { generation: newest.gid, seen: gid })
     }
-    this.#known = { gid, bytes, record }
+    this.#known = { gid, bytes, signatures, record }
     this.#parts.events?.heard?.(gid)
     this.#wake()
   }
@@ -219,6 +227,7 @@ export class Follower {
     for await (const sent of this.#upstream.log(after, target.record.number, signal)) records.push(sent)
     const last = records.at(-1)
     if (last?.gid !== target.gid) throw this.#otherLog(target, last?.gid)
+    await this.#parts.trust.demand(records, signal)
     return { lineages: await this.#lineagesOf(records, signal), records }
   }
 

@@ -151,8 +151,8 @@ function watchOf(after: Gid | undefined, waitMs: number): Call {
 }
 
 /** What is canonical is the same when it is made anew, members that are not known here included. */
-function recordOf({ gid, record }: Generation): SentRecord {
-  return { gid, bytes: encodeRecord(record) }
+function recordOf({ gid, record, signatures }: Generation): SentRecord {
+  return { gid, bytes: encodeRecord(record), signatures }
 }
 
 function startOf(answer: Answer, offset: number): number {

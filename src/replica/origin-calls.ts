@@ -1,11 +1,12 @@
 /**
- * What a node asks of its origin beside what it copies: who may do what, and a heartbeat (PROTOCOL §4, §8). Each takes
+ * What a node asks beside what it copies: who may do what, which keys sign, and a heartbeat (PROTOCOL §4, §8). Each takes
  * a caller of its own, for a heartbeat that comes late is better not sent at all.
  */
 import { failure } from '../model/errors.ts'
 import { LIMITS } from '../model/limits.ts'
 import { type Caller, jsonBody } from '../wire/caller.ts'
 import type { Answer } from '../wire/caller-answer.ts'
+import { KeysBody } from '../wire/keys.ts'
 import { readLines } from '../wire/ndjson.ts'
 import { heartbeatPath, leavePath, PATHS } from '../wire/paths.ts'
 import {
@@ -40,6 +41,26 @@ export async function accessAfter(
   return await reaching(async () => {
     const answer = await caller.call({ path: PATHS.access + query, headers, expect: [304] }, signal)
     if (answer.status !== 304) return await changeIn(answer)
+    await answer.discard()
+    return undefined
+  })
+}
+
+/**
+ * The key ring, as soon as it has another edition; undefined when it had none within `waitMs`. At once without an
+ * edition. Fails with `not-found` where nothing is signed, with `origin-unreachable`, or with what was answered.
+ */
+export async function keysAfter(
+  caller: Pick<Caller, 'call'>,
+  edition: string | undefined,
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<KeysBody | undefined> {
+  const query = edition === undefined ? '' : `?after=${encodeURIComponent(edition)}`
+  const headers = { prefer: `wait=${Math.floor(waitMs / 1000)}` }
+  return await reaching(async () => {
+    const answer = await caller.call({ path: PATHS.copiedKeys + query, headers, expect: [304] }, signal)
+    if (answer.status !== 304) return await answer.json(KeysBody, LIMITS.keyRingBytes)
     await answer.discard()
     return undefined
   })

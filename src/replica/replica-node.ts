@@ -67,13 +67,12 @@ export class ReplicaNode implements Node {
   /** Whether the origin has told an older head than this node had when it asked (PROTOCOL §10). */
   #isGoneBack = false
   readonly #labels = new NodeLabels()
-  readonly #toLabel = (): NodeLabel => ({
-    id: this.#parts.id,
-    role: 'replica',
-    state: this.#condition(),
-    ageSeconds: this.#ageSeconds(),
-    ...(this.#isIdTaken ? { why: 'node-id-taken' } : {}),
-  })
+  readonly #toLabel = (): NodeLabel => {
+    const why = this.#isIdTaken ? 'node-id-taken' : this.#parts.follower.state().refusal?.code
+    const state = this.#condition()
+    const reason = why === undefined ? {} : { why }
+    return { id: this.#parts.id, role: 'replica', state, ageSeconds: this.#ageSeconds(), ...reason }
+  }
 
   constructor(parts: ReplicaNodeParts) {
     this.#parts = parts
@@ -84,7 +83,8 @@ export class ReplicaNode implements Node {
   state(): NodeState {
     const { isDraining, whenCut } = this.#parts
     const isSilent = this.#isSilent()
-    return { mode: this.#mode(), isDraining: isDraining(), whenCut, isOrigin: false, isSilent }
+    const { refusal } = this.#parts.follower.state()
+    return { mode: this.#mode(), isDraining: isDraining(), whenCut, isOrigin: false, isSilent, refusal }
   }
 
   known(): Gid {
@@ -237,7 +237,7 @@ export class ReplicaNode implements Node {
 
   #report(): HeartbeatRequest {
     const { follower, head, publicUrl, instance } = this.#parts
-    const { known, progress } = follower.state()
+    const { known, progress, refusal } = follower.state()
     this.#noteLag()
     return {
       instance,
@@ -248,6 +248,7 @@ export class ReplicaNode implements Node {
       known: known ?? null,
       ...(publicUrl === undefined ? {} : { publicUrl }),
       ...(progress === undefined ? {} : { progress: inAll(progress) }),
+      ...(refusal === undefined ? {} : { refused: refusal.code }),
     }
   }
 

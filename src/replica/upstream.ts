@@ -6,10 +6,12 @@ import type { Digest } from '../model/digest.ts'
 import type { Gid, Lineage } from '../model/generation.ts'
 import type { PackedNode } from '../pool/pool.ts'
 
-/** A generation as it travels: its id, and the canonical bytes of its record. */
+/** A generation as it travels: its id, the canonical bytes of its record, and who has signed them. */
 export interface SentRecord {
   readonly gid: Gid
   readonly bytes: Uint8Array
+  /** None from an upstream of before generations were signed. */
+  readonly signatures: readonly string[]
 }
 
 export interface SentBlob {

@@ -18,12 +18,14 @@ export const PATHS = {
   stages: '/v1/stages',
   rollback: '/v1/rollback',
   tokens: '/v1/tokens',
+  keys: '/v1/keys',
   scrub: '/v1/scrub',
   replication: '/v1/replication',
   objects: '/v1/replication/objects',
   log: '/v1/replication/log',
   lineages: '/v1/replication/lineages',
   access: '/v1/replication/access',
+  copiedKeys: '/v1/replication/keys',
   origin: '/v1/replication/origin',
   nodes: '/v1/nodes',
   openapi: '/v1/openapi.json',
@@ -91,6 +93,10 @@ export function previewPath(id: string, path: string): string {
 
 export function tokenPath(id: string): string {
   return `${PATHS.tokens}/${encodeURIComponent(id)}`
+}
+
+export function keyPath(id: string): string {
+  return `${PATHS.keys}/${encodeURIComponent(id)}`
 }
 
 export function heartbeatPath(id: string): string {

@@ -61,6 +61,8 @@ export interface HeartbeatRequest {
   readonly publicUrl?: string
   readonly lagSeconds?: number
   readonly progress?: ProgressBody
+  /** Code of the failure for which it takes over nothing of its upstream. */
+  readonly refused?: string
 }
 
 export type LeaveRequest = Pick<HeartbeatRequest, 'instance'>
@@ -89,6 +91,7 @@ const HEARTBEAT = {
   publicUrl: Type.Optional(Type.String({ maxLength: LIMITS.urlBytes })),
   lagSeconds: Type.Optional(Type.Number({ minimum: 0 })),
   progress: Type.Optional(Type.Object({ gid: GidText, done: Count, total: Type.Optional(Count) })),
+  refused: Type.Optional(Type.String({ maxLength: 64 })),
 }
 
 export const ObjectsRequest: TUnsafe<ObjectsRequest> = Type.Unsafe(

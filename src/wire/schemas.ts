@@ -36,7 +36,13 @@ const Identity = {
 /** What changes in the life of a generation. */
 const Life = {
   state: Type.Union(['sealed', 'active', 'aborted', 'retired'].map((state) => Type.Literal(state))),
-  signatures: Type.Array(Type.String()),
+  signatures: Type.Array(
+    Type.String({
+      maxLength: 256,
+      description:
+        '<key id>:<base64url of an Ed25519 signature over "depot generation v1", a zero byte and the canonical record>',
+    }),
+  ),
 }
 
 export const GenerationBody: TUnsafe<body.GenerationBody> = bodyOf(Type.Object({ ...Identity, ...Life }))

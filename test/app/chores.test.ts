@@ -19,6 +19,8 @@ it('expires stages and forgets what is old every minute, however long it lives',
   const clock = stillClock()
   const asked: number[] = []
   let expired = 0
+  let tidied = 0
+  const keys = { tidy: async () => void (tidied += 1) }
   const stages = {
     expire: async () => {
       expired += 1
@@ -29,9 +31,9 @@ it('expires stages and forgets what is old every minute, however long it lives',
     asked.push(clock.now() - beforeMs)
     return 0
   }
-  const chores = new Chores({ stages, ledger: { outcomes: { forget } } }, clock, quiet([]))
+  const chores = new Chores({ stages, keys, ledger: { outcomes: { forget } } }, clock, quiet([]))
   await vi.advanceTimersByTimeAsync(3 * MINUTE_MS)
-  expect(expired).toBe(3)
+  expect([expired, tidied]).toEqual([3, 3])
   expect(asked).toEqual(Array.from({ length: 3 }, () => LIMITS.idempotencyKeepMs))
   await chores[Symbol.asyncDispose]()
   await vi.advanceTimersByTimeAsync(3 * MINUTE_MS)
@@ -48,7 +50,8 @@ it('forgets more than any depot can commit in a minute, in small steps, and no m
     return forgotten
   }
   const stages = { expire: async () => [] }
-  await using _ = new Chores({ stages, ledger: { outcomes: { forget } } }, stillClock(), quiet([]))
+  const keys = { tidy: async () => undefined }
+  await using _ = new Chores({ stages, keys, ledger: { outcomes: { forget } } }, stillClock(), quiet([]))
   await vi.advanceTimersByTimeAsync(MINUTE_MS)
   expect(left).toBe(40_000)
   expect(Math.max(...steps)).toBeLessThanOrEqual(1_000)
@@ -67,7 +70,8 @@ it('logs a round that failed and tries again', async () => {
     },
   }
   const ledger = { outcomes: { forget: async () => 0 } }
-  await using _ = new Chores({ stages, ledger }, stillClock(), quiet(logged))
+  const keys = { tidy: async () => undefined }
+  await using _ = new Chores({ stages, keys, ledger }, stillClock(), quiet(logged))
   await vi.advanceTimersByTimeAsync(2 * MINUTE_MS)
   expect([tries, logged.length]).toEqual([2, 2])
 })

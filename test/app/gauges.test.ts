@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { watchProcess } from '../../src/app/gauges.ts'
 import { watchFollowing, watchOrigin } from '../../src/app/node-gauges.ts'
 import { Metrics } from '../../src/http/metrics.ts'
+import { type DepotError, failure } from '../../src/model/errors.ts'
 import type { Gid } from '../../src/model/generation.ts'
 import { Progress } from '../../src/replica/progress.ts'
 import type { ReplicaStanding } from '../../src/replica/replica-node.ts'
@@ -67,9 +68,10 @@ describe('a node that follows', () => {
     progress.files.need(10, 1_000)
     progress.files.have(1, 100)
     let isCopying = true
+    let refusal: DepotError | undefined
     watchFollowing(metrics, {
       standing: () => standing,
-      follower: { state: () => ({ progress: isCopying ? progress.report() : undefined }) },
+      follower: { state: () => ({ progress: isCopying ? progress.report() : undefined, refusal }) },
       access: { ageMs: () => 2_000 },
       relay: { underWay: 4 },
       counts: { shown: 8, failed: 9 },
@@ -86,6 +88,7 @@ describe('a node that follows', () => {
       'depot_origin_seconds 0.25',
       ...NODE_CONDITIONS.map((state) => `depot_node_state{state="${state}"} ${state === 'lag' ? 1 : 0}`),
       'depot_node_id_taken 1',
+      'depot_upstream_refused 0',
       'depot_access_age_seconds 2',
       'depot_relays 4',
       'depot_copy_done 3',
@@ -94,7 +97,10 @@ describe('a node that follows', () => {
       'depot_copy_failures_total 9',
     ])
     isCopying = false
-    expect(shown()).toEqual(expect.arrayContaining(['depot_copy_done 0', 'depot_copy_needed 0']))
+    refusal = failure('signature-wrong', { wanted: standing.known!, key: 'k1' })
+    expect(shown()).toEqual(
+      expect.arrayContaining(['depot_copy_done 0', 'depot_copy_needed 0', 'depot_upstream_refused 1']),
+    )
   })
 })
 

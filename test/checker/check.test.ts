@@ -131,6 +131,8 @@ describe('the checks', () => {
   it.each([
     ['GET', '/readyz', 'K0'],
     ['GET', '/problems/draining', 'K0'],
+    ['GET', '/v1/keys', 'K0'],
+    ['POST', '/v1/keys', 'K7'],
     ['GET', '/v1/head?after=g1', 'K1'],
     ['GET', '/v1/channels/stable/catalog?since=g1', 'K1'],
     ['GET', '/v1/generations', 'K1'],

@@ -164,6 +164,8 @@ export function kindOf(method: string, url: string): Kind {
   if (path.startsWith('/o/')) return 'K4'
   if (path.startsWith('/g/')) return 'K5'
   if (!READING.has(method)) return 'K7'
+  // Of the node and not of a generation: which keys there are has nothing to do with the head.
+  if (path === '/v1/keys') return 'K0'
   if (path.startsWith('/v1/stages') || path.startsWith('/v1/tokens')) return 'K6'
   if (VERSIONED.test(path)) return 'K3'
   return PART.test(path) ? 'K2' : 'K1'

@@ -153,10 +153,13 @@ describe('depot doctor', () => {
     )
   })
 
-  it('fails for a wrong clock, a token that others may read, and a head that is another', async () => {
+  it('fails for a wrong clock, a token or key that others may read, and a head that is another', async () => {
     await using folder = await temporaryFolder()
     await writeFile(join(folder.path, 'admin.token'), 'dpt_secret\n')
     await chmod(join(folder.path, 'admin.token'), 0o644)
+    await mkdir(join(folder.path, 'keys'))
+    await writeFile(join(folder.path, 'keys', 'k.pem'), 'secret')
+    await chmod(join(folder.path, 'keys', 'k.pem'), 0o640)
     await using depot = await recordedDepot({
       ...usualAnswers(),
       'GET /readyz': { headers: { date: 'Sun, 22 Nov 2026 05:22:08 GMT' } },
@@ -164,7 +167,7 @@ describe('depot doctor', () => {
     })
     const ran = await run(['doctor', '--data', folder.path, '--depot', depot.url])
     expect(ran.exit).toBe(1)
-    for (const check of ['clock', 'admin token', 'head'])
+    for (const check of ['clock', 'admin token', 'signing keys', 'head'])
       expect(ran.stdout).toMatch(new RegExp(`^fail {2}${check}: `, 'm'))
   })
 

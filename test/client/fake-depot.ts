@@ -4,7 +4,11 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Digest, digestOf, digestOfHex, hexOf } from '../../src/model/digest.ts'
-import { type Generation, type Gid, gidOf, type LineageId } from '../../src/model/generation.ts'
+import { encodeRecord, type Generation, type Gid, gidOf, type LineageId } from '../../src/model/generation.ts'
+import type { SigningKey } from '../../src/model/keys/key.ts'
+import { type KeyRing, standingsOf } from '../../src/model/keys/ring.ts'
+import { keysBodyOf } from '../../src/wire/keys.ts'
+import { BEGAN_MS } from '../model/keys/some-keys.ts'
 import { json, type Playing, playingRaw, problem } from '../wire/playing-server.ts'
 import {
   catalogOf,
@@ -28,6 +32,9 @@ export class FakeDepot implements AsyncDisposable {
   readonly asked: string[] = []
   readonly headers: IncomingMessage['headers'][] = []
   readonly stage: FakeStage = new FakeStage(this)
+  /** The keys that sign what is committed from now on, and the ring that it tells; it has none at first. */
+  signers: readonly SigningKey[] = []
+  ring: KeyRing | undefined
   /** Says true when it has answered, or will. */
   takeOver: (request: FakeRequest) => boolean | Promise<boolean> = () => false
   #server: Playing | undefined
@@ -68,7 +75,8 @@ export class FakeDepot implements AsyncDisposable {
       publisher: 'tests',
       message: '',
     }
-    const generation: Generation = { gid: gidOf(record), record, state: 'active', signatures: [] }
+    const signatures = this.signers.map((key) => key.sign('generation', encodeRecord(record)))
+    const generation: Generation = { gid: gidOf(record), record, state: 'active', signatures }
     this.generations.push(generation)
     this.contents.set(generation.gid, releases)
     return generation
@@ -130,6 +138,11 @@ export class FakeDepot implements AsyncDisposable {
     if (version !== undefined)
       return manifestOf(response, releases, decodeURIComponent(name), decodeURIComponent(version))
     if (path === '/v1/head') return json(response, this.head)
+    if (path === '/v1/keys' && this.ring !== undefined)
+      return json(
+        response,
+        keysBodyOf({ ring: this.ring, edition: '1', standings: standingsOf(this.ring, BEGAN_MS) }),
+      )
     if (path === '/v1/channels') return json(response, { channels: [channelOf(releases)] })
     if (path === '/v1/channels/stable') return json(response, channelOf(releases))
     if (path === '/v1/channels/stable/catalog') return void response.end(catalogOf(releases))

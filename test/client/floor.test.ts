@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { FileFloor } from '../../src/client/floor.ts'
 import { Heads } from '../../src/client/heads.ts'
+import { MemoryPins } from '../../src/client/keys/pins.ts'
+import { KeyTrust } from '../../src/client/keys/trust.ts'
 import type { Gid } from '../../src/model/generation.ts'
 import { Caller } from '../../src/wire/caller.ts'
 import { realRandom } from '../support/real-world.ts'
@@ -100,6 +102,7 @@ describe('a floor in a file', () => {
       { length: 40 },
       (_, at) => `g${(at * 7) % 40}.k3x7m2q5wz4a.9f3ab2c41d07e655` as Gid,
     )
+    const trust = new KeyTrust({ caller, pins: new MemoryPins() })
     const seen: number[] = []
     let isOver = false
     const watching = (async () => {
@@ -108,7 +111,7 @@ describe('a floor in a file', () => {
     await Promise.all(
       gids.map(
         async (gid) =>
-          await new Heads({ caller, floor: floorIn(folder.path), random: realRandom }).raise(gid),
+          await new Heads({ caller, floor: floorIn(folder.path), trust, random: realRandom }).raise(gid),
       ),
     )
     isOver = true

@@ -2,6 +2,8 @@ import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { type FloorStore, MemoryFloor } from '../../src/client/floor.ts'
 import { Heads } from '../../src/client/heads.ts'
+import { MemoryPins } from '../../src/client/keys/pins.ts'
+import { KeyTrust } from '../../src/client/keys/trust.ts'
 import type { Generation, Gid, LineageId } from '../../src/model/generation.ts'
 import { Caller } from '../../src/wire/caller.ts'
 import { json, problem } from '../wire/playing-server.ts'
@@ -225,7 +227,12 @@ describe('the floor', () => {
       replace: async (before, gid) => await memory.replace(before, gid),
     }
     const caller = new Caller({ url: depot.url, clock: stillClock(), random: noChance })
-    const heads = new Heads({ caller, floor, random: noChance })
+    const heads = new Heads({
+      caller,
+      floor,
+      trust: new KeyTrust({ caller, pins: new MemoryPins() }),
+      random: noChance,
+    })
     await Promise.all([heads.raise(at(depot, 3).gid), heads.raise(at(depot, 2).gid)])
     expect(await memory.read()).toBe(at(depot, 3).gid)
   })

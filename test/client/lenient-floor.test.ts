@@ -1,7 +1,7 @@
 /** A floor whose disk refuses: it counts for as long as the process lives, and that it is not kept is told once. */
 import { describe, expect, it } from 'vitest'
 import type { FloorStore } from '../../src/client/floor.ts'
-import { LenientFloor } from '../../src/client/lenient-floor.ts'
+import { LenientFloor } from '../../src/client/floor.ts'
 import { failure } from '../../src/model/errors.ts'
 import type { Gid } from '../../src/model/generation.ts'
 import { expectFailure } from './world.ts'

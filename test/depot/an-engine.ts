@@ -2,9 +2,11 @@
  * The engine over real stores in a folder of its own, with a clock that stands still, and publishing in a sentence.
  */
 
+import { DiskKeySafe } from '../../src/app/key-safe.ts'
 import type { Actor } from '../../src/depot/actor.ts'
 import type { CommitWish, Outcome } from '../../src/depot/commit/commit.ts'
 import { type Depot, openDepot } from '../../src/depot/depot.ts'
+import type { KeySafe } from '../../src/depot/keys/safe.ts'
 import type { Examine } from '../../src/depot/read/examine.ts'
 import type { View } from '../../src/depot/read/view.ts'
 import { formatOf } from '../../src/format/format.ts'
@@ -34,6 +36,9 @@ export interface EngineOptions {
   readonly wrap?: (stores: Stores) => Stores
   /** It begins nothing of its own. */
   readonly isReplica?: boolean
+  readonly safe?: KeySafe
+  readonly keyOverlapMs?: number
+  readonly replacesLostKey?: boolean
 }
 
 export interface Engine extends AsyncDisposable {
@@ -42,10 +47,12 @@ export interface Engine extends AsyncDisposable {
   readonly examine: Examine
   readonly clock: StillClock
   readonly folder: string
+  readonly safe: KeySafe
   readonly admin: Actor
 }
 
 export const IDLE_MS = 3_600_000
+export const OVERLAP_MS = 86_400_000
 
 export async function engine(options: EngineOptions = {}): Promise<Engine> {
   const { folder, clock = stillClock(), wrap, isReplica = false } = options
@@ -56,10 +63,22 @@ export async function engine(options: EngineOptions = {}): Promise<Engine> {
   const ledger = await openLedger(path, { clock, log, room: store.room })
   const examiner = openExaminer(formatOf('semver'))
   const { pool, reserve, nodes, incoming, derived, room } = store
+  const safe = options.safe ?? new DiskKeySafe({ folder: path, random: realRandom })
   const stores = { pool, reserve, nodes, incoming, derived, room, ledger }
   const wrapped = wrap?.(stores) ?? stores
   const { examine } = examiner
-  const parts = { ...wrapped, examine, clock, random: realRandom, log, stageIdleMs: IDLE_MS, isReplica }
+  const parts = {
+    ...wrapped,
+    examine,
+    clock,
+    random: realRandom,
+    log,
+    stageIdleMs: IDLE_MS,
+    isReplica,
+    safe,
+    keyOverlapMs: options.keyOverlapMs ?? OVERLAP_MS,
+    replacesLostKey: options.replacesLostKey ?? false,
+  }
   let opened: Depot | undefined
   const close = async (): Promise<void> => {
     await opened?.close()
@@ -77,6 +96,7 @@ export async function engine(options: EngineOptions = {}): Promise<Engine> {
       examine,
       clock,
       folder: path,
+      safe,
       admin: await adminOf(depot),
       [Symbol.asyncDispose]: close,
     }

@@ -135,11 +135,12 @@ describe('the power is cut', () => {
       await using reborn = await engine({ folder: folder.path })
       expect(reborn.depot.head.now().record.number).toBe(0)
       expect(reborn.depot.generations.lineages().size).toBe(1)
+      expect(reborn.depot.head.now().signatures.length).toBe(1)
       await published(reborn, {})
       expect(await offered(reborn)).toEqual(['hello 1.0.0'])
       lineages.push(isSurvived ? 0 : step)
     }
-    expect(lineages).toEqual([1, 2, 0])
+    expect(lineages).toEqual([1, 2, 3, 0])
   })
   it.each(['before', 'after'] as const)('%s every step of publishing', async (when) => {
     const outcomes: string[] = []

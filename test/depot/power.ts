@@ -2,6 +2,7 @@
  * Power that is cut at one step. A step is a call that changes a store. It either fails before anything of it happened,
  * or happens and is never heard of; either way nothing happens after it.
  */
+import type { KeySafe } from '../../src/depot/keys/safe.ts'
 import type { Stores } from './an-engine.ts'
 
 export class PowerCut extends Error {}
@@ -27,6 +28,9 @@ const CHANGES: ReadonlySet<PropertyKey> = new Set([
   'lease',
   'want',
   'use',
+  'sign',
+  'make',
+  'drop',
 ])
 
 export class Power {
@@ -57,8 +61,14 @@ export class Power {
         blobs: this.#through(ledger.blobs, 'blobs'),
         outcomes: this.#through(ledger.outcomes, 'outcomes'),
         tokens: this.#through(ledger.tokens, 'tokens'),
+        ring: this.#through(ledger.ring, 'ring'),
       },
     }
+  }
+
+  /** Steps of a safe count as those of the stores. */
+  wrapSafe(safe: KeySafe): KeySafe {
+    return this.#through(safe, 'safe')
   }
 
   #through<Port extends object>(port: Port, called: string): Port {

@@ -273,6 +273,6 @@ describe('a quota', () => {
 })
 
 function ledgerOf({ ledger }: Stores): Stores['ledger'] {
-  const { generations, stages, changes, blobs, outcomes, tokens } = ledger
-  return { generations, stages, changes, blobs, outcomes, tokens }
+  const { generations, stages, changes, blobs, outcomes, tokens, ring } = ledger
+  return { generations, stages, changes, blobs, outcomes, tokens, ring }
 }

@@ -73,6 +73,9 @@ const ROUTES: readonly string[] = [
   `delete ${STAGE}/channels/{channel}/manifests/{name}/{version}`,
   `post ${STAGE}/commit`,
   'post /v1/rollback',
+  'get /v1/keys',
+  'post /v1/keys',
+  'delete /v1/keys/{id}',
   'get /v1/tokens',
   'post /v1/tokens',
   'delete /v1/tokens/{id}',
@@ -85,6 +88,7 @@ const ROUTES: readonly string[] = [
   'get /v1/replication/lineages',
   'get /v1/replication/origin',
   'get /v1/replication/access',
+  'get /v1/replication/keys',
 ]
 
 function operations(): readonly (readonly [string, Operation])[] {

@@ -108,7 +108,7 @@ describe('a data folder of an older format', () => {
         await expect(settleFormat(folder.path, [], files)).rejects.toThrow(PowerCut)
         await files.forget(forgets)
         await settleFormat(folder.path)
-        expect(await formatIn(folder.path)).toEqual({ format: 1 })
+        expect(await formatIn(folder.path)).toEqual({ format: MIGRATIONS.length + 1 })
       }
   })
 })

@@ -2,6 +2,7 @@
  * A replica's node whose heartbeats a test answers, and whose clock it moves.
  */
 import type { NodeMode } from '../../src/depot/gate.ts'
+import type { DepotError } from '../../src/model/errors.ts'
 import type { Generation, Gid } from '../../src/model/generation.ts'
 import type { FollowerState } from '../../src/replica/follow.ts'
 import { ReplicaNode, type ReplicaNodeParts } from '../../src/replica/replica-node.ts'
@@ -31,6 +32,7 @@ export class BeatingNode {
   head: Gid | undefined = gid(1)
   followed: Gid | undefined
   isDiverged = false
+  refusal: DepotError | undefined
   isDraining = false
   /** Lines that the node has logged as errors. */
   errors = 0
@@ -116,6 +118,7 @@ export class BeatingNode {
       known: followed ?? head,
       confirmedAt,
       isDiverged,
+      refusal: this.refusal,
       progress: undefined,
     }
   }

@@ -8,11 +8,15 @@ import { entries } from '../../src/metaset/read.ts'
 import { decodeRelease } from '../../src/metaset/release.ts'
 import type { Tree } from '../../src/metaset/tree.ts'
 import { type Digest, digestOf } from '../../src/model/digest.ts'
+import { failure } from '../../src/model/errors.ts'
 import type { Generation } from '../../src/model/generation.ts'
+import type { KeyId } from '../../src/model/keys/key.ts'
 import { Follower, type FollowerEvents, type FollowerParts } from '../../src/replica/follow.ts'
+import { UpstreamTrust } from '../../src/replica/keys/trust.ts'
 import { type PullParts, Pulls } from '../../src/replica/relay/pulls.ts'
 import { type Sleep, sleep } from '../../src/replica/sleep.ts'
 import type { Upstream } from '../../src/replica/upstream.ts'
+import type { KeysBody } from '../../src/wire/keys.ts'
 import {
   commit,
   type Engine,
@@ -52,10 +56,20 @@ export function partsOf(at: Engine, upstream: Upstream, more: Partial<FollowerPa
     clock,
     random,
     upstream,
+    trust: trustOver(at, upstream),
     pulls: new Pulls({ incoming, pool, upstream, clock, sleep: wait, ...piecesOf(more) }),
     sleep: wait,
     ...more,
   }
+}
+
+/** As a replica trusts an upstream in this process: the first key that it sees. */
+export function trustOver(at: Engine, upstream: Upstream, given?: KeyId): UpstreamTrust {
+  const ask = async (): Promise<KeysBody | undefined> => {
+    if (!('keys' in upstream)) throw failure('not-found', { what: 'key' })
+    return await (upstream as InProcess).keys()
+  }
+  return new UpstreamTrust({ keys: at.depot.keys, ask, given, clock: at.clock })
 }
 
 /** Where a test puts stores of its own in the place of the engine's. */

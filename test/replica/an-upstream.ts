@@ -9,6 +9,7 @@ import { encodeRecord, type Generation, type Gid } from '../../src/model/generat
 import { LIMITS } from '../../src/model/limits.ts'
 import type { PackedNode } from '../../src/pool/pool.ts'
 import type { SentBlob, SentRecord, Upstream } from '../../src/replica/upstream.ts'
+import { type KeysBody, keysBodyOf } from '../../src/wire/keys.ts'
 import type { Engine } from '../depot/an-engine.ts'
 
 export type Kind = keyof Upstream
@@ -43,6 +44,12 @@ export class InProcess implements Upstream {
 
   count(kind: Kind): number {
     return this.requests.filter((request) => request.kind === kind).length
+  }
+
+  /** Its key ring, as the node itself tells it. */
+  async keys(): Promise<KeysBody | undefined> {
+    const view = this.#origin.depot.keys.view()
+    return await Promise.resolve(view && keysBodyOf(view))
   }
 
   async head(after: Gid | undefined, waitMs: number, signal: AbortSignal): Promise<SentRecord | undefined> {
@@ -100,11 +107,11 @@ export class InProcess implements Upstream {
 
   async #record(
     kind: Kind,
-    { gid, record }: Generation,
+    { gid, record, signatures }: Generation,
     signal: AbortSignal,
   ): Promise<SentRecord | undefined> {
     const bytes = await this.#step(kind, encodeRecord(record), signal)
-    return bytes && { gid, bytes }
+    return bytes && { gid, bytes, signatures }
   }
 
   #ask(kind: Kind, digests: readonly Digest[]): void {

@@ -7,12 +7,13 @@ import { copyId } from '../../src/depot/stage/stages.ts'
 import { encodeRecord, type Generation } from '../../src/model/generation.ts'
 import { LIMITS } from '../../src/model/limits.ts'
 import { BackOff, sleep } from '../../src/replica/sleep.ts'
+import type { SentRecord } from '../../src/replica/upstream.ts'
 import { engine, published } from '../depot/an-engine.ts'
 import { expectEqual, following, partsOf, replica } from './a-replica.ts'
 import { cutOff, InProcess, silence } from './an-upstream.ts'
 
-function sent({ gid, record }: Generation): { gid: Generation['gid']; bytes: Buffer } {
-  return { gid, bytes: encodeRecord(record) }
+function sent({ gid, record, signatures }: Generation): SentRecord {
+  return { gid, bytes: encodeRecord(record), signatures }
 }
 
 async function until(isSo: () => boolean): Promise<void> {
@@ -93,7 +94,8 @@ describe('a follower of a replica', () => {
       await using follows = following(at, upstream, more)
       await follows.shows(origin.depot.head.now())
     }
-    await using stranger = await engine()
+    // With the same key, so that nothing but the log is another one.
+    await using stranger = await engine({ safe: origin.safe })
     upstream.head = async () => await Promise.resolve(sent(stranger.depot.head.now()))
     await using follows = following(at, upstream, more)
     await until(() => follows.follower.state().isDiverged)
@@ -179,7 +181,7 @@ describe('a follower', () => {
 
   it('never follows another depot', async () => {
     await using origin = await engine()
-    await using other = await engine()
+    await using other = await engine({ safe: origin.safe })
     await using at = await replica()
     const head = await published(origin, {})
     {

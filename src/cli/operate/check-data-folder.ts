@@ -3,15 +3,17 @@
  * room in bytes and in inodes. Nothing is written and no store is opened, so a running depot does not mind.
  */
 import { constants } from 'node:fs'
-import { access, readFile, stat, statfs } from 'node:fs/promises'
+import { access, readdir, readFile, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LIMITS } from '../../model/limits.ts'
 import { TOKEN_FILE } from '../connection.ts'
-import { sizeText } from '../wording.ts'
+import { countText, sizeText } from '../wording.ts'
 import type { Finding } from './doctor.ts'
 
 /** Above the reserve below which uploads are refused, this much makes nobody nervous. */
 const COMFORT = 10
+/** Of the private keys, in the data folder. */
+const KEYS_FOLDER = 'keys'
 
 export async function checkDataFolder(folder: string): Promise<Finding[]> {
   const check = 'data folder'
@@ -25,6 +27,7 @@ export async function checkDataFolder(folder: string): Promise<Finding[]> {
     await checkRights(folder),
     await checkFormat(folder),
     await checkToken(folder),
+    await checkKeys(folder),
     ...(await checkRoom(folder)),
   ]
 }
@@ -59,6 +62,28 @@ async function checkToken(folder: string): Promise<Finding> {
         check,
         state: 'fail',
         detail: `others may read ${TOKEN_FILE}; run chmod 600 on it and revoke the token`,
+      }
+}
+
+async function checkKeys(folder: string): Promise<Finding> {
+  const check = 'signing keys'
+  const keys = join(folder, KEYS_FOLDER)
+  const names = await readdir(keys).catch(() => [])
+  if (names.length === 0) return { check, state: 'ok', detail: `no private keys here` }
+  const files = await Promise.all(
+    names.map(async (name) => await stat(join(keys, name)).catch(() => undefined)),
+  )
+  const open = names.filter((_, at) => ((files[at]?.mode ?? 0) & 0o077) !== 0)
+  return open.length === 0
+    ? {
+        check,
+        state: 'ok',
+        detail: `${countText(names.length, 'private key')}, readable by their owner alone`,
+      }
+    : {
+        check,
+        state: 'fail',
+        detail: `others may read ${open.join(', ')}; run chmod 600 on it, then depot key rotate and depot key retire`,
       }
 }
 

@@ -81,10 +81,9 @@ function cellsOf(node: NodeStatus, head: Gid): readonly string[] {
   ]
 }
 
-function stateText({ state, isSilent, isContested }: NodeStatus): string {
-  return [state, ...(isSilent ? ['silent'] : []), ...(isContested === true ? ['id taken twice'] : [])].join(
-    ', ',
-  )
+function stateText({ state, refused, isSilent, isContested }: NodeStatus): string {
+  const more = [refused, isSilent ? 'silent' : undefined, isContested === true ? 'id taken twice' : undefined]
+  return [state, ...more.filter((word) => word !== undefined)].join(', ')
 }
 
 /** Its number says it all, but in another lineage. */

@@ -37,7 +37,7 @@ type Committed = Awaited<ReturnType<Staging['commit']>>
 
 export interface StagingOptions {
   readonly caller: Caller
-  readonly heads: Pick<Heads, 'raise'>
+  readonly heads: Pick<Heads, 'accept'>
   readonly random: Random
   readonly id: string
 }
@@ -49,7 +49,7 @@ const CHANGED = new Set([201, 202])
 export class DepotStaging implements Staging {
   readonly id: string
   readonly #caller: Caller
-  readonly #heads: Pick<Heads, 'raise'>
+  readonly #heads: Pick<Heads, 'accept'>
   readonly #random: Random
 
   constructor({ caller, heads, random, id }: StagingOptions) {
@@ -173,8 +173,8 @@ export class DepotStaging implements Staging {
       changed: CHANGED.has(answer.status),
     })
     const committed = await this.#caller.read(call, read, signal)
-    const { gid, state } = committed.generation
-    if (state === 'active') await this.#heads.raise(gid)
+    const { generation } = committed
+    if (generation.state === 'active') await this.#heads.accept(generation, [], signal)
     return committed
   }
 

@@ -192,6 +192,9 @@ export class Gate {
     this.#counts.refused += 1
     // It may have waited, and is true for the head of this moment.
     reply.header(HEADERS.generation, generation)
+    // A node that refuses what its upstream tells says why, and not only that they differ.
+    const { refusal } = this.#parts.node.state()
+    if (code === 'origin-diverged' && refusal !== undefined) throw refusal
     const error = REFUSALS[code]?.({ request, generation, known: knownOf(this.#parts.node) })
     if (error !== undefined) throw error
     return true

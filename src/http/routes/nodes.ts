@@ -72,7 +72,7 @@ function nodesBody({ head, roster }: Parts): NodesBody {
 
 /** What is known here of what a node says; a newer one may say more. */
 function reportOf({ role, state, head, known, ...more }: HeartbeatRequest): NodeReport {
-  const { publicUrl, lagSeconds, progress } = more
+  const { publicUrl, lagSeconds, progress, refused } = more
   return {
     role,
     state,
@@ -81,6 +81,7 @@ function reportOf({ role, state, head, known, ...more }: HeartbeatRequest): Node
     ...(publicUrl === undefined ? {} : { publicUrl: addressOf(publicUrl) }),
     ...(lagSeconds === undefined ? {} : { lagSeconds }),
     ...(progress === undefined ? {} : { progress: progressOf(progress) }),
+    ...(refused === undefined ? {} : { refused }),
   }
 }
 

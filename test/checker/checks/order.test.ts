@@ -140,6 +140,7 @@ describe('I9: a session is of one generation', () => {
       asked({ url: CATALOG, ...of(3) }),
       asked({ ...read, url: `/o/sha256/${'a'.repeat(64)}` }),
       asked({ ...read, ...of(2), status: 503 }),
+      asked({ ...read, ...of(2), url: '/v1/keys', kind: 'K0' }),
     )
     expect(oneSession(good)).toEqual([])
   })

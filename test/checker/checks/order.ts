@@ -84,6 +84,8 @@ export const oneSession: Check = (history, judged = new Tally()) => {
   for (let row = 0; row < history.length; row += 1) {
     const session = history.id('session', row)
     if (session === 0 || history.isStock(row) || !SAME.has(history.number('status', row))) continue
+    // What a node says of itself, as its keys, is of no generation.
+    if (history.kind(row) === 'K0') continue
     const gid = gidOf(history, row)
     if (gid === undefined) continue
     judged.one()
