@@ -28,10 +28,18 @@ export async function ensureAdminToken(
   access: Access,
   files: Files = nodeFiles,
 ): Promise<void> {
-  if (access.list().length > 0) return
+  if (access.list().length === 0) await addAdminToken(folder, access, files)
+}
+
+/** For a folder that has none of its own, though there are tokens: that of a replica. Does nothing where it has one. */
+export async function addAdminToken(
+  folder: string,
+  access: Pick<Access, 'create' | 'newSecret' | 'tokenOf'>,
+  files: Files = nodeFiles,
+): Promise<void> {
   const path = join(folder, NAME)
   const secret = (await readSecret(path, folder)) ?? (await writeSecret(path, access.newSecret(), files))
-  await access.create({ label: 'admin', scopes: ['admin'] }, secret)
+  if (access.tokenOf(secret) === undefined) await access.create({ label: 'admin', scopes: ['admin'] }, secret)
 }
 
 /** Whether a depot was begun here: its first generation is durable before it writes its token. */

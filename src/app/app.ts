@@ -23,6 +23,8 @@ import type { Config } from './config.ts'
 import { Drain } from './drain.ts'
 import { watchProcess } from './gauges.ts'
 import { DiskKeySafe } from './key-safe.ts'
+import { refuseUnlessData } from './lineage/folder-kind.ts'
+import { settleRole } from './lineage/folder-role.ts'
 import { Opened } from './opened.ts'
 import { originPlace } from './place.ts'
 import { replicaPlace } from './replica-place.ts'
@@ -58,11 +60,13 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
   const [clock, random] = [realClock, realRandom]
   const began = clock.monotonic()
   opened.use(await lockFolder(config.data, { random }))
+  await refuseUnlessData(config.data)
   await settleFormat(config.data)
   const wasBegun = await hasAdminToken(config.data)
   if (wasBegun) await demandLedger(config.data)
   const store = opened.use(await openDiskStore(config.data, { clock, random }))
   const ledger = opened.use(await openLedger(config.data, { clock, log, room: store.room, wasBegun }))
+  await settleRole(config, ledger.notes)
   const examiner = openExaminer(formatOf('semver'))
   opened.defer(async () => await examiner.close())
   const stageIdleMs = config.stageIdleMinutes * MINUTE_MS
@@ -81,6 +85,7 @@ async function openAll(config: Config, opened: Opened): Promise<RunningDepot> {
   const parts = { depot, store, examine, clock, random, log, metrics, isDraining: () => draining.now }
   const place = isReplica ? replicaPlace(config, parts) : originPlace(config, parts)
   opened.use(place)
+  await place.prepare()
   const sockets = new IdleSockets()
   const server = await buildServer({
     depot,

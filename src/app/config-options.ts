@@ -42,6 +42,7 @@ export interface Config {
   readonly upstreamKey: KeyId | undefined
   readonly nodeId: string | undefined
   readonly whenCut: 'serve' | 'refuse'
+  readonly allowUnverified: boolean
   /** Without a slash at its end. */
   readonly publicUrl: string | undefined
   readonly logLevel: LogLevel
@@ -127,6 +128,12 @@ export const OPTIONS: OptionTable = {
     fallback: 'serve',
     description: 'what a replica does with its head when the origin is silent: serve it, or refuse',
     parse: oneOf('serve', 'refuse'),
+  },
+  allowUnverified: {
+    placeholder: '',
+    fallback: false,
+    description: 'commit although none of those who followed this origin can tell whether it lost something',
+    parse: parseYesOrNo,
   },
   publicUrl: {
     placeholder: 'url',

@@ -3,12 +3,14 @@
  * so that one rule for alarms fits all nodes.
  */
 import type { Access } from '../depot/access.ts'
+import type { Unsure } from '../depot/gate.ts'
 import type { Head } from '../depot/head.ts'
+import type { Node } from '../depot/node.ts'
 import type { Metrics } from '../http/metrics.ts'
 import { type Gid, partsOf } from '../model/generation.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { FollowerState } from '../replica/follow.ts'
-import { inAll } from '../replica/progress.ts'
+import { generationsBehind, inAll } from '../replica/progress.ts'
 import type { ReplicaStanding } from '../replica/replica-node.ts'
 import { NODE_CONDITIONS } from '../wire/node-label.ts'
 
@@ -26,21 +28,35 @@ export interface FollowingParts {
   readonly counts: FollowCounts
 }
 
-/** It knows all that there is, and has it. */
+/** It knows all that there is, and has it, unless those who follow it tell otherwise. */
 export function watchOrigin(
   metrics: Metrics,
   head: Pick<Head, 'now' | 'isThere'>,
-  isDraining: () => boolean,
+  node: Pick<Node, 'state' | 'known'>,
 ): void {
-  watchStanding(metrics, () => ({
-    condition: isDraining() ? 'drain' : 'fresh',
-    known: head.isThere() ? head.now().gid : undefined,
-    lagGenerations: 0,
-    lagSeconds: 0,
-    originSeconds: 0,
-    isIdTaken: false,
-  }))
+  watchStanding(metrics, () => {
+    const { isDraining, mode } = node.state()
+    const known = head.isThere() ? node.known() : undefined
+    return {
+      condition: isDraining ? 'drain' : mode,
+      known,
+      lagGenerations: generationsBehind(head.isThere() ? head.now().gid : undefined, known),
+      lagSeconds: 0,
+      originSeconds: 0,
+      isIdTaken: false,
+    }
+  })
+  metrics.gauge({
+    name: 'depot_origin_unsure',
+    help: 'Why this origin commits nothing: 1 for that reason, 0 for the others; all 0 when it commits.',
+    read: () => {
+      const { unsure } = node.state()
+      return { label: 'reason', values: new Map(REASONS.map((one) => [one, one === unsure ? 1 : 0])) }
+    },
+  })
 }
+
+const REASONS: readonly Unsure[] = ['asking', 'unverified', 'diverged', 'superseded']
 
 export function watchFollowing(metrics: Metrics, parts: FollowingParts): void {
   const { standing, follower, access, relay, counts } = parts

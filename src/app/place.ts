@@ -2,15 +2,18 @@
  * The place of a node among the others: an origin stands for itself; what a replica is stands in `replica-place.ts`.
  */
 import type { Depot } from '../depot/depot.ts'
-import { type Node, originNode } from '../depot/node.ts'
+import type { Verdict } from '../depot/lineage/origin-check.ts'
+import type { Node } from '../depot/node.ts'
 import type { Examine } from '../depot/read/examine.ts'
 import type { Elsewhere, Relay } from '../http/gate/gate.ts'
 import type { Metrics } from '../http/metrics.ts'
+import type { LineageFace } from '../http/routes/lineage/lineage.ts'
 import type { Clock, Log, Random } from '../model/world.ts'
 import type { DiskStore } from '../pool/open-disk.ts'
-import { encodeNodeLabel } from '../wire/node-label.ts'
+import { NodeLabels } from '../wire/node-label.ts'
 import type { OriginBody } from '../wire/replication.ts'
 import type { Config } from './config.ts'
+import { OriginLineage } from './lineage/origin-lineage.ts'
 import { watchOrigin } from './node-gauges.ts'
 
 export interface PlaceParts {
@@ -33,30 +36,55 @@ export interface Place extends AsyncDisposable {
     readonly elsewhere: Elsewhere
     /** Where the origin is, for those who follow this node. */
     readonly whereOrigin: () => OriginBody
+    readonly lineage: LineageFace
   }
+  /** Before anybody is answered. */
+  prepare(): Promise<void>
   /** Begins to follow, when the node can be reached. */
   start(): void
   /** Lets those go who wait for a generation: the node is going. */
   readonly release: () => void
 }
 
-/** The one that commits is sure of its head. */
-export function originPlace(config: Config, { depot, metrics, isDraining }: PlaceParts): Place {
-  watchOrigin(metrics, depot.head, isDraining)
+/** The one that commits is sure of its head, unless those who follow it tell otherwise. */
+export function originPlace(config: Config, parts: PlaceParts): Place {
+  const { depot, metrics, isDraining } = parts
+  const { data, allowUnverified } = config
+  const lineage = new OriginLineage({ ...parts, data, allowUnverified })
+  const { node, check } = lineage
+  watchOrigin(metrics, depot.head, node)
   const id = config.nodeId ?? 'origin'
-  const label = (state: 'fresh' | 'drain'): string =>
-    encodeNodeLabel({ id, role: 'origin', state, ageSeconds: 0 })
-  const labels = { fresh: label('fresh'), drain: label('drain') }
+  const labels = new NodeLabels()
+  const label = (): string => {
+    const { kind } = check.verdict()
+    const { mode } = node.state()
+    const state = isDraining() ? 'drain' : mode
+    return labels.textOf({ id, role: 'origin', state, ageSeconds: 0, ...WHY[kind] })
+  }
   return {
     face: {
-      node: () => (isDraining() ? labels.drain : labels.fresh),
-      standing: originNode(depot.head, isDraining),
+      node: label,
+      standing: node,
       relay: async () => false,
       elsewhere: () => undefined,
       whereOrigin: () => ({ isOrigin: true, url: config.publicUrl ?? null }),
+      lineage,
     },
-    start: () => undefined,
-    release: () => undefined,
-    [Symbol.asyncDispose]: async () => undefined,
+    prepare: async () => await lineage.begin(),
+    start: () => {
+      lineage.start()
+    },
+    release: () => {
+      node.release()
+      lineage.stop()
+    },
+    [Symbol.asyncDispose]: async () => await lineage[Symbol.asyncDispose](),
   }
+}
+
+/** Codes of failures, as the label of a node has them. */
+const WHY: Readonly<Partial<Record<Verdict['kind'], { readonly why: string }>>> = {
+  unverified: { why: 'origin-unverified' },
+  diverged: { why: 'origin-diverged' },
+  superseded: { why: 'origin-superseded' },
 }

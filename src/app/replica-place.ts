@@ -22,6 +22,7 @@ import { caughtUp } from './caught-up.ts'
 import type { Config } from './config.ts'
 import { elsewhereOf } from './elsewhere.ts'
 import { accessEventsTo, eventsTo, keyEventsTo } from './follow-events.ts'
+import { forksOf, NOT_HERE } from './lineage/of-replica.ts'
 import { type FollowCounts, watchFollowing } from './node-gauges.ts'
 import type { Place, PlaceParts } from './place.ts'
 
@@ -78,7 +79,9 @@ export function replicaPlace(config: Config, parts: PlaceParts): Place {
       relay: relayBy(relay),
       elsewhere: (request) => elsewhereOf(request, node.peers(), random),
       whereOrigin: () => origin.told(),
+      lineage: NOT_HERE,
     },
+    prepare: async () => undefined,
     start: () => {
       const following = [follower, node, access, keys]
       running = Promise.all(following.map(async (one) => await one.run(ending.signal)))
@@ -158,8 +161,10 @@ function nodeOf(
     instance,
     head: depot.head,
     follower,
-    heartbeat: async (report, signal) =>
-      await origin.reach(async (atOrigin) => await sendHeartbeat(atOrigin, id, report, signal), signal),
+    heartbeat: async (report, signal) => {
+      const told = { ...report, ...forksOf(depot.generations.lineages()) }
+      return await origin.reach(async (atOrigin) => await sendHeartbeat(atOrigin, id, told, signal), signal)
+    },
     clock,
     sleep,
     log,

@@ -2,6 +2,9 @@
  * The tree of commands, and the one place where a command ends: with an exit code, and told why if it failed.
  */
 import { Command } from 'commander'
+import { addBackup } from './lineage/backup.ts'
+import { addRestore, addTakeover } from './lineage/restore.ts'
+import { addAdopt, addFork } from './lineage/ways-out.ts'
 import { addCompletion } from './operate/completion.ts'
 import { addConfig } from './operate/config.ts'
 import { addDemo } from './operate/demo.ts'
@@ -36,6 +39,10 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly A
   {
     heading: 'Running a depot:',
     commands: [addServe, addConfig, addToken, addKey, addReplica, addScrub, addDoctor, addLbConfig, addDemo],
+  },
+  {
+    heading: 'Not losing a depot:',
+    commands: [addBackup, addRestore, addAdopt, addFork, addTakeover],
   },
   { heading: 'Publishing:', commands: [addPublish, addImport, addStage, addCommit, addChannel, addRollback] },
   { heading: 'Reading:', commands: [addGet, addCatalog, addShow, addLog, addDiff, addFloor] },

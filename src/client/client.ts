@@ -5,6 +5,8 @@ import type { Digest } from '../model/digest.ts'
 import type { Generation, Gid } from '../model/generation.ts'
 import type { Manifest } from '../model/manifest.ts'
 import type {
+  AdoptLine,
+  AdoptRequest,
   ChannelBody,
   ChannelRequest,
   DeclaredBlob,
@@ -69,6 +71,13 @@ export interface Client {
   /** Ends the overlap of a key that was rotated. */
   retireKey(id: string, signal?: AbortSignal): Promise<KeysBody>
   scrub(signal?: AbortSignal): AsyncIterable<ScrubLine>
+  /** Begins another lineage at the head, of an origin that has lost generations and is to go on without them. */
+  fork(signal?: AbortSignal): Promise<Generation>
+  /**
+   * Brings generations that the origin has lost back from a replica, at this address. Without a token of it one is made,
+   * which a replica knows that follows the origin. Fails as that does.
+   */
+  adopt(request: AdoptRequest, signal?: AbortSignal): AsyncIterable<AdoptLine>
   /** The nodes that follow the origin, as their last heartbeats told, and its head. */
   nodes(signal?: AbortSignal): Promise<NodesBody>
 }

@@ -7,6 +7,8 @@ import type { KeyId } from '../model/keys/key.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Random } from '../model/world.ts'
 import type {
+  AdoptLine,
+  AdoptRequest,
   DiffLine,
   NewTokenBody,
   ScrubLine,
@@ -18,6 +20,7 @@ import type {
 import { type Call, Caller, type CallerOptions, jsonBody, type WaitingClock } from '../wire/caller.ts'
 import type { Answer } from '../wire/caller-answer.ts'
 import { lasting } from '../wire/caller-download.ts'
+import { problemIn } from '../wire/caller-problem.ts'
 import { HEADERS } from '../wire/headers.ts'
 import { KeysBody } from '../wire/keys.ts'
 import { readLines } from '../wire/ndjson.ts'
@@ -35,7 +38,7 @@ import { readGeneration, readGenerations } from './generation.ts'
 import { Heads } from './heads.ts'
 import { MemoryPins, type PinStore } from './keys/pins.ts'
 import { KeyTrust } from './keys/trust.ts'
-import { boundsOf, diffLineOf, scrubLineOf } from './read/lines.ts'
+import { adoptLineOf, boundsOf, diffLineOf, scrubLineOf } from './read/lines.ts'
 import { readPages } from './read/pages.ts'
 import { pinnedPlace } from './read/place.ts'
 import { PinnedSession } from './read/session.ts'
@@ -198,6 +201,19 @@ export class DepotClient implements Client {
   async *scrub(signal?: AbortSignal): AsyncGenerator<ScrubLine> {
     const answer = await this.#caller.call({ method: 'POST', path: PATHS.scrub }, signal)
     yield* readLines(answer.chunks(), scrubLineOf, boundsOf(answer))
+  }
+
+  async fork(signal?: AbortSignal): Promise<Generation> {
+    return await this.#caller.read({ method: 'POST', path: PATHS.fork }, readGeneration, signal)
+  }
+
+  async *adopt(request: AdoptRequest, signal?: AbortSignal): AsyncGenerator<AdoptLine> {
+    const answer = await this.#caller.call(post(PATHS.adopt, request), signal)
+    for await (const line of readLines(answer.chunks(), adoptLineOf, boundsOf(answer))) {
+      if (line.kind === 'failed')
+        throw problemIn(JSON.stringify(line)) ?? answer.invalid('an unknown failure')
+      yield line
+    }
   }
 
   async nodes(signal?: AbortSignal): Promise<NodesBody> {

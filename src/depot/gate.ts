@@ -30,7 +30,12 @@ export interface NodeState {
   readonly isSilent?: boolean
   /** Why a node that is `diverged` takes over nothing of what its upstream tells, where that is not its history. */
   readonly refusal?: DepotError | undefined
+  /** Why an origin may not commit, where it may not: it is not sure that it has all that it ever had (§10). */
+  readonly unsure?: Unsure
 }
+
+/** As `depot/lineage/origin-check.ts` finds it. */
+export type Unsure = 'asking' | 'unverified' | 'diverged' | 'superseded'
 
 /**
  * What a floor comes to here: `none`, met by the head, announced by the origin but not here yet, not announced as far
@@ -56,8 +61,8 @@ export type Question =
   | { readonly kind: 'pinned'; readonly pin: PinHere }
   /** K4. */
   | { readonly kind: 'object'; readonly isHere: boolean }
-  /** K6, K7. */
-  | { readonly kind: 'staging' | 'write' }
+  /** K6, K7; and `word`: what only the origin can say, to nodes and to operators, however it stands itself. */
+  | { readonly kind: 'staging' | 'write' | 'word' }
 
 /**
  * `serve`     answer from what is here, also that it is not there
@@ -159,6 +164,12 @@ const OBJECT_ABSENT: Row = everywhere(['relay', { refuse: 'blob-unavailable' }],
 
 /** What an origin does itself, but not while it is not sure that it is one. */
 const OWN: Row = everywhere(SERVE, { diverged: [{ refuse: 'origin-diverged' }] })
+const UNSURE: Readonly<Record<Unsure, Plan>> = {
+  asking: ['hold', { refuse: 'head-unconfirmed' }],
+  unverified: [{ refuse: 'origin-unverified' }],
+  diverged: [{ refuse: 'origin-diverged' }],
+  superseded: [{ refuse: 'origin-superseded' }],
+}
 const STAGING: Row = everywhere(['relay-origin', NO_ORIGIN], { cut: UNREACHABLE, diverged: UNREACHABLE })
 const WRITE: Row = everywhere(['relay-origin', NO_ORIGIN], {
   cut: UNREACHABLE,
@@ -172,20 +183,30 @@ export function planFor(question: Question, state: NodeState): Plan {
 }
 
 function planOf(question: Question, state: NodeState): Plan {
-  const { mode } = state
+  // An origin that may have lost its newest generations says of nothing that it never was.
+  const mode = state.unsure === undefined ? state.mode : 'diverged'
   switch (question.kind) {
     case 'entry':
-      if (question.isWatching === true && mode === 'lag') return HOLD_ALONE
-      return isOldEnough(question.floor, state) ? SERVE : ENTRY[question.floor][mode]
+      return planOfEntry(question, state, mode)
     case 'pinned':
       return PINNED[question.pin][mode]
     case 'versioned':
     case 'object':
-      return rowOfThing(question, state.isOrigin)[mode]
+      return rowOfThing(question, state)[mode]
     case 'staging':
     case 'write':
-      return rowOfChange(question.kind, state.isOrigin)[mode]
+    case 'word':
+      return planOfChange(question.kind, state)
   }
+}
+
+function planOfEntry(
+  { floor, isWatching }: Extract<Question, { kind: 'entry' }>,
+  state: NodeState,
+  mode: NodeMode,
+): Plan {
+  if (isWatching === true && mode === 'lag') return HOLD_ALONE
+  return isOldEnough(floor, state) ? SERVE : ENTRY[floor][mode]
 }
 
 /** Whether an old head is good enough: for who asks for no newer one, where availability was chosen. */
@@ -193,14 +214,21 @@ function isOldEnough(floor: FloorHere, { mode, whenCut }: NodeState): boolean {
   return mode === 'cut' && whenCut === 'serve' && (floor === 'none' || floor === 'met')
 }
 
-function rowOfThing({ kind, isHere }: Extract<Question, { isHere: boolean }>, isOrigin: boolean): Row {
-  if (kind === 'versioned') return isHere || isOrigin ? VERSIONED_HERE : VERSIONED_ABSENT
-  return isHere || isOrigin ? OBJECT_HERE : OBJECT_ABSENT
+function rowOfThing(
+  { kind, isHere }: Extract<Question, { isHere: boolean }>,
+  { isOrigin, unsure }: NodeState,
+): Row {
+  const isAnswered = isHere || (isOrigin && unsure === undefined)
+  if (kind === 'versioned') return isAnswered ? VERSIONED_HERE : VERSIONED_ABSENT
+  return isAnswered ? OBJECT_HERE : OBJECT_ABSENT
 }
 
-function rowOfChange(kind: 'staging' | 'write', isOrigin: boolean): Row {
-  if (isOrigin) return OWN
-  return kind === 'staging' ? STAGING : WRITE
+function planOfChange(kind: 'staging' | 'write' | 'word', { mode, isOrigin, unsure }: NodeState): Plan {
+  if (!isOrigin) return (kind === 'staging' ? STAGING : WRITE)[mode]
+  if (kind === 'word') return SERVE
+  // What is staged while it finds out may still be committed; what nobody can commit is not taken.
+  const isRefused = unsure !== undefined && (kind === 'write' || mode === 'diverged')
+  return isRefused ? UNSURE[unsure] : OWN[mode]
 }
 
 /** A node that is about to go lets nobody wait; whoever comes again reaches another one. */

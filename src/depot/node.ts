@@ -3,7 +3,6 @@
  */
 import type { Gid } from '../model/generation.ts'
 import type { NodeState } from './gate.ts'
-import type { Head } from './head.ts'
 
 export interface Node {
   /** Asked in the same turn in which the answer is chosen. */
@@ -16,15 +15,4 @@ export interface Node {
   confirm(signal: AbortSignal): Promise<void>
   /** Resolves when the head or the state may be another one, or after `waitMs`. Fails with `hold-limit`. */
   changed(waitMs: number, signal: AbortSignal): Promise<void>
-}
-
-/** The node that commits: it knows everything that there is to know. */
-export function originNode(head: Pick<Head, 'now' | 'after'>, isDraining: () => boolean): Node {
-  return {
-    state: () => ({ mode: 'fresh', isDraining: isDraining(), whenCut: 'serve', isOrigin: true }),
-    known: () => head.now().gid,
-    isKnownElsewhere: () => false,
-    confirm: async () => undefined,
-    changed: async (waitMs, signal) => void (await head.after(head.now().gid, waitMs, signal)),
-  }
 }

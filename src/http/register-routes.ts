@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import { PATHS } from '../wire/paths.ts'
 import type { BodyBounds } from './bounds/body-bounds.ts'
 import { forgetUnread } from './bounds/unread-body.ts'
-import { objectAsking, readAsking, stagingAsking, writeAsking } from './gate/asking.ts'
+import { objectAsking, readAsking, stagingAsking, wordAsking, writeAsking } from './gate/asking.ts'
 import type { Gate } from './gate/gate.ts'
 import type { Guard } from './guard.ts'
 import type { HotAnswers } from './hot-answers.ts'
@@ -17,6 +17,7 @@ import { controlRoutes } from './routes/control.ts'
 import { fileRoute } from './routes/files.ts'
 import { generationRoutes, headRoute } from './routes/generations.ts'
 import { keyChangeRoutes, keysRoute, replicatedKeysRoute } from './routes/keys.ts'
+import { lineageRoutes } from './routes/lineage/lineage.ts'
 import { heartbeatRoutes, nodesRoute } from './routes/nodes.ts'
 import { objectRoute } from './routes/objects.ts'
 import { problemRoutes } from './routes/problems.ts'
@@ -47,12 +48,12 @@ export async function registerRoutes(server: FastifyInstance, parts: RouteParts)
   const mount = mountOn(server)
 
   // Uploads of single blobs are streams; all other bodies are taken whole.
-  const mountWriting = async (plugin: Plugin, { isWhole = true, isOfStage = false } = {}): Promise<void> => {
+  const mountWriting = async (plugin: Plugin, asks = writeAsking, isWhole = true): Promise<void> => {
     await mount('', (child) => {
       // The origin knows all tokens, so it is asked before this node asks for one.
-      gate.guard(child, isOfStage ? stagingAsking : writeAsking, 'early')
+      gate.guard(child, asks, 'early')
       guard.askFirst(child)
-      if (isOfStage) stageFirst(child, depot, guard)
+      if (asks === stagingAsking) stageFirst(child, depot, guard)
       if (isWhole) bodies.bound(child)
       forgetUnread(child)
       plugin(child)
@@ -85,6 +86,9 @@ export async function registerRoutes(server: FastifyInstance, parts: RouteParts)
   await mountWriting((child) => {
     changes(child, parts)
   })
+  await mountWriting((child) => {
+    administers(child, parts)
+  }, wordAsking)
   await mount('', (child) => {
     aboutStore(child, parts)
   })
@@ -97,7 +101,8 @@ export async function registerRoutes(server: FastifyInstance, parts: RouteParts)
       (child) => {
         routes(child, depot, guard)
       },
-      { isOfStage: true, isWhole: routes !== uploadRoutes },
+      stagingAsking,
+      routes !== uploadRoutes,
     )
 }
 
@@ -128,14 +133,19 @@ function aboutNode(
   )
 }
 
-/** What changes a depot without many bytes, and what operators ask of all of it. */
-function changes(server: FastifyInstance, { depot, guard, options }: RouteParts): void {
+/** What changes a depot without many bytes. */
+function changes(server: FastifyInstance, { depot, guard }: RouteParts): void {
   stageRoutes(server, depot, guard)
   stageReleaseRoutes(server, depot, guard)
   commitRoutes(server, depot, guard)
+}
+
+/** What operators ask of the origin, also of one that may not commit. */
+function administers(server: FastifyInstance, { depot, guard, options, lineage, clock }: RouteParts): void {
   tokenRoutes(server, { ...depot, quotaBytes: options.quotaBytes }, guard)
   keyChangeRoutes(server, depot, guard)
   nodesRoute(server, depot, guard)
+  lineageRoutes(server, { lineage, clock }, guard)
 }
 
 /** Every node answers for its own disk. */
@@ -156,14 +166,14 @@ function forNodes(server: FastifyInstance, { depot, guard, bodies, whereOrigin }
 }
 
 /** What nodes ask of the origin alone: who may do what, and a heartbeat. */
-function fromOrigin(server: FastifyInstance, { depot, gate, guard, bodies }: RouteParts): void {
+function fromOrigin(server: FastifyInstance, { depot, gate, guard, bodies, lineage }: RouteParts): void {
   // Who follows a replica is told the origin's word, and never this node's.
-  gate.guard(server, writeAsking, 'early')
+  gate.guard(server, wordAsking, 'early')
   guard.askNodeFirst(server)
   bodies.bound(server)
   forgetUnread(server)
   replicatedAccessRoute(server, depot, guard)
-  heartbeatRoutes(server, depot)
+  heartbeatRoutes(server, { ...depot, lineage })
 }
 
 /** What can be read of one metaset, on whichever mount. */

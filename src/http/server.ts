@@ -44,6 +44,7 @@ import { PlainReads } from './plain-reads.ts'
 import { failureOf, problemOf } from './problem.ts'
 import { type Rate, RateLimit } from './rate-limit.ts'
 import { registerRoutes } from './register-routes.ts'
+import type { LineageFace } from './routes/lineage/lineage.ts'
 import type { ScrubParts } from './routes/scrub.ts'
 
 export interface FaceOptions {
@@ -77,8 +78,9 @@ export interface FaceParts {
   readonly standing: Node
   readonly relay: Relay
   readonly elsewhere: Elsewhere
-  /** Where the origin is, as nodes that follow this one are told. */
+  /** As nodes that follow this one are told. */
   readonly whereOrigin: () => OriginBody
+  readonly lineage: LineageFace
 }
 
 /** The server, for whoever opens and closes it. */
@@ -166,7 +168,6 @@ function frame(parts: FaceParts, wrap: (listener: RequestListener) => RequestLis
     exposeHeadRoutes: true,
     routerOptions: { maxParamLength: LIMITS.urlBytes, ignoreTrailingSlash: false },
     genReqId: requestIds(random),
-
     serverFactory: (listener): Server => {
       const server = createServer(
         {

@@ -4,8 +4,11 @@
  */
 import { strict as assert } from 'node:assert'
 import { decodeRecord, type Generation, type Gid } from '../model/generation.ts'
+import { parseInstant } from '../model/instant.ts'
 import { isSignature } from '../model/keys/key.ts'
 import type { Link } from './chain.ts'
+import { numberKey, numberOf, timeKey } from './keys.ts'
+import type { Row, Tables } from './store.ts'
 
 const NEWLINE = 10
 /** Stands behind the id of a generation that is known and not held. */
@@ -45,4 +48,19 @@ export function decode(value: Buffer): Generation {
 /** Of the first line. */
 function wordsOf(value: Buffer): readonly string[] {
   return value.toString('latin1', 0, value.indexOf(NEWLINE)).split(' ')
+}
+
+/** A generation in the log, and by its time. */
+export function rowsOfLink({ log, times }: Tables, link: Link, isHeld: boolean): readonly Row[] {
+  const { number, created } = link.record
+  return [
+    [log, numberKey(number), encode(link, isHeld)],
+    [times, timeKey(parseInstant(created)), numberKey(number)],
+  ]
+}
+
+/** The number in the last key of a table; -1 when it is empty. */
+export function lastKey(table: Tables['log']): number {
+  const [key] = table.getKeys({ reverse: true, limit: 1 })
+  return key === undefined ? -1 : numberOf(key)
 }

@@ -16,9 +16,11 @@ import {
 } from '../model/generation.ts'
 import { parseInstant } from '../model/instant.ts'
 import { type Link, linksAfter, linksOf } from './chain.ts'
-import { decode, encode, isRowOfHeld, linkIn } from './generation-row.ts'
+import { decode, encode, isRowOfHeld, lastKey, linkIn, rowsOfLink } from './generation-row.ts'
 import { numberKey, numberOf, textKey, timeKey } from './keys.ts'
 import type { Adoption, Flip, From, Generations, SignedGid } from './ledger.ts'
+import { demandLineages, type ForkPoint, forkPointOf } from './lineage/fork-point.ts'
+import { LogRows } from './lineage/log-rows.ts'
 import { LogAhead } from './log-ahead.ts'
 import type { LmdbOutcomes } from './outcomes.ts'
 import type { LmdbStages } from './stages.ts'
@@ -43,6 +45,7 @@ export class LmdbGenerations implements Generations {
   readonly #tables: Tables
   readonly #lineages = new Map<LineageId, Lineage>()
   readonly #ahead: LogAhead
+  readonly #rows: LogRows
   #head: Generation | undefined
 
   constructor(parts: GenerationParts) {
@@ -54,14 +57,16 @@ export class LmdbGenerations implements Generations {
       rowsOf: (link) => rowsOfLink(this.#tables, link, false),
       linkIn,
     })
+    this.#rows = new LogRows(parts.store, (value) => rowsOfLink(this.#tables, linkIn(value), true))
     this.#head = this.#storedHead()
     for (const { value } of this.#tables.lineages.getRange())
       this.#learn(JSON.parse(value.toString()) as Lineage)
   }
 
-  /** Takes away what an adoption that was cut off has left above the head. To be called before anybody writes. */
+  /** Takes away rows that nobody sees, which an adoption has left in the log. To be called before anybody writes. */
   async settle(): Promise<void> {
     await this.#ahead.drop()
+    await this.#rows.drop()
   }
 
   head(): Generation | undefined {
@@ -70,22 +75,20 @@ export class LmdbGenerations implements Generations {
 
   get(gid: Gid): Generation | undefined {
     const { number } = partsOf(gid)
-    const generation = number > this.#headNumber() ? undefined : this.#at(number)
+    const generation = this.#isSeen(number) ? this.#at(number) : undefined
     return generation?.gid === gid ? generation : undefined
   }
 
   isHeld(gid: Gid): boolean {
     const { number } = partsOf(gid)
-    const row = number > this.#headNumber() ? undefined : this.#tables.log.get(numberKey(number))
+    const row = this.#isSeen(number) ? this.#tables.log.get(numberKey(number)) : undefined
     return row !== undefined && isRowOfHeld(row, gid)
   }
 
   list(from: From, limit: number): readonly Generation[] {
     if (from.kind === 'above') return this.#above(from.number, limit)
     const newest = this.#newest(from)
-    if (newest === undefined) return []
-    const rows = this.#tables.log.getRange({ start: numberKey(newest), reverse: true, limit })
-    return [...rows].map(({ value }) => decode(value))
+    return newest === undefined ? [] : this.#rows.down(newest, limit).map(decode)
   }
 
   lineages(): ReadonlyMap<LineageId, Lineage> {
@@ -116,12 +119,14 @@ export class LmdbGenerations implements Generations {
     const last = links.at(-1)
     assert(last !== undefined, 'nothing is to be adopted')
     return await this.#parts.turns.alone(ADOPTION, async () => {
-      await this.#ahead.drop()
+      await this.settle()
       // Refused before anything is written; and looked at again by the transaction, which must not trust what was.
-      const ahead = await this.#ahead.write(this.#freshOf(links, lineages))
+      const { fresh, fork } = this.#freshOf(links, lineages)
+      const ahead = await this.#ahead.write(fresh)
       await this.#parts.store.transact(() => this.#planAdoption(links, lineages, ahead))
       for (const lineage of lineages) if (!this.#lineages.has(lineage.id)) this.#learn(lineage)
       const head = decode(encode(last))
+      if (fork !== undefined) this.#rows.lose(fork.lost)
       this.#raise(head)
       return head
     })
@@ -155,29 +160,32 @@ export class LmdbGenerations implements Generations {
    * generations up to the number `ahead`, whose rows are there.
    */
   #planAdoption(links: readonly Link[], lineages: readonly Lineage[], ahead = -1): readonly Row[] {
-    const fresh = this.#freshOf(links, lineages)
+    const { fresh, fork } = this.#freshOf(links, lineages)
     const last = fresh.at(-1)
     if (last === undefined) return []
     const left = fresh.filter(({ record }) => record.number > ahead)
     return [
+      ...(fork === undefined ? [] : [this.#rows.rowOf(fork.lost)]),
       ...this.#rowsOfLineages(lineages),
       ...left.flatMap((link) => rowsOfLink(this.#tables, link, link === last)),
       [this.#tables.marks, HEAD, numberKey(last.record.number)],
     ]
   }
 
-  /** The links behind the head. Fails with `lineage-foreign` when one of them has a lineage that nobody knows. */
-  #freshOf(links: readonly Link[], lineages: readonly Lineage[]): readonly Link[] {
-    const head = this.#storedHead()
-    const own = head && this.#linkAt(head.record.number)
+  /**
+   * The links behind the head, or behind the point where a fork has left the own log. Fails with `lineage-foreign` when
+   * one of them has a lineage that nobody knows.
+   */
+  #freshOf(links: readonly Link[], lineages: readonly Lineage[]): Fresh {
+    const stored = this.#storedHead()
+    const head = stored && this.#linkAt(stored.record.number)
+    // What is known here already is not believed anew.
+    const known = new Map([...lineages.map((lineage) => [lineage.id, lineage] as const), ...this.#lineages])
+    const fork = forkPointOf(head, links, known, (number) => this.#linkAt(number))
+    const own = fork?.shared ?? head
     const fresh = linksAfter(own, links, (number) => this.#at(number)?.gid)
-    const known = new Set(lineages.map(({ id }) => id))
-    for (const { gid, record } of fresh) {
-      if (!known.has(record.lineage) && !this.#hasLineage(record.lineage))
-        throw failure('lineage-foreign', { wanted: gid, generation: head?.gid ?? 'none', floor: false })
-      known.add(record.lineage)
-    }
-    return fresh
+    demandLineages(own, fresh, known, head)
+    return { fresh, fork }
   }
 
   /** Of the lineages that are new. */
@@ -238,6 +246,10 @@ export class LmdbGenerations implements Generations {
     if (generation.record.number > this.#headNumber()) this.#head = generation
   }
 
+  #isSeen(number: number): boolean {
+    return number <= this.#headNumber() && !this.#rows.isLost(number)
+  }
+
   #headNumber(): number {
     return this.#head?.record.number ?? -1
   }
@@ -249,9 +261,7 @@ export class LmdbGenerations implements Generations {
   #above(number: number, limit: number): readonly Generation[] {
     const head = this.#headNumber()
     if (number >= head) return []
-    const start = numberKey(Math.max(-1, Math.floor(number)) + 1)
-    const rows = this.#tables.log.getRange({ start, end: numberKey(head + 1), limit })
-    return [...rows].map(({ value }) => decode(value))
+    return this.#rows.up(Math.max(-1, Math.floor(number)) + 1, head, limit).map(decode)
   }
 
   /** The number with which a list begins: never beyond the head. */
@@ -280,17 +290,8 @@ export class LmdbGenerations implements Generations {
   }
 }
 
-/** A generation in the log, and by its time. */
-function rowsOfLink({ log, times }: Tables, link: Link, isHeld: boolean): readonly Row[] {
-  const { number, created } = link.record
-  return [
-    [log, numberKey(number), encode(link, isHeld)],
-    [times, timeKey(parseInstant(created)), numberKey(number)],
-  ]
-}
-
-/** The number in the last key of a table; -1 when it is empty. */
-function lastKey(table: Tables['log']): number {
-  const [key] = table.getKeys({ reverse: true, limit: 1 })
-  return key === undefined ? -1 : numberOf(key)
+/** What of an adoption is new, and what it loses, where it leaves the own log. */
+interface Fresh {
+  readonly fresh: readonly Link[]
+  readonly fork: ForkPoint | undefined
 }

@@ -13,6 +13,7 @@ import type { Digest } from '../model/digest.ts'
 import type { Generation, GenerationRecord, Gid, Lineage, LineageId } from '../model/generation.ts'
 import type { PinnedRing } from '../model/keys/pinned.ts'
 import type { Scope } from '../model/scope.ts'
+import type { LineageNotes } from './lineage/notes.ts'
 
 export interface Ledger {
   readonly generations: Generations
@@ -22,6 +23,7 @@ export interface Ledger {
   readonly outcomes: Outcomes
   readonly tokens: Tokens & TokenChanges
   readonly ring: Ring
+  readonly notes: LineageNotes
 }
 
 /**
@@ -50,6 +52,8 @@ export interface Generations {
    * Takes over what an upstream has committed, and moves the head to the last of it: all of it becomes true in one
    * transaction, and nobody sees any of it before. Everything that the last one names is here; those before it become
    * known and are not held.
+   *
+   * A chain of a lineage that descends from the own one and forks before the head loses what is behind the fork.
    *
    * Never goes back: fails with `origin-diverged` when the records lead to an older generation, to another one under a
    * number that is known here, or do not follow the head; with `digest-mismatch` or `bad-request` when they are not what

@@ -13,6 +13,7 @@ import { LmdbGenerations } from './generations.ts'
 import { LmdbRing } from './key-ring.ts'
 import { assertKeysFit } from './keys.ts'
 import type { Ledger } from './ledger.ts'
+import { LmdbLineageNotes } from './lineage/notes.ts'
 import { LmdbOutcomes } from './outcomes.ts'
 import { LmdbStageBlobs } from './stage-blobs.ts'
 import { LmdbStages } from './stages.ts'
@@ -76,6 +77,7 @@ async function ledgerIn(store: Store, { clock, log }: LedgerOptions): Promise<Op
     outcomes,
     tokens: new LmdbTokens(store),
     ring: new LmdbRing(store),
+    notes: new LmdbLineageNotes(store),
   }
   async function close(): Promise<void> {
     await sweep.stop()

@@ -27,7 +27,7 @@ export const FILE = 'ledger.lmdb'
 const PLAN_BYTES = 786_432
 
 const NAMES = [
-  'marks', // 'head' -> number of the head, 'access' -> edition of the tokens, 'access-forgotten'
+  'marks', // 'head' -> number of the head, 'access' -> edition of the tokens, 'access-forgotten', and those of `lineage/`
   'log', // number -> gid, signatures, newline, canonical bytes of the record
   'times', // created -> number
   'lineages', // id -> lineage
@@ -43,6 +43,7 @@ const NAMES = [
   'tokens', // id -> token
   'usage', // id -> bytes uploaded
   'ring', // 'kept' -> key ring
+  'followers', // id -> node that follows
 ] as const
 
 export type Tables = Readonly<Record<(typeof NAMES)[number], Table>>

@@ -54,6 +54,9 @@ export interface FailureDetails {
   readonly 'hold-limit': { limit: number; what?: string }
   readonly 'origin-unreachable': Reason
   readonly 'origin-diverged': { generation: string; seen: string }
+  readonly 'origin-unverified': { generation: string }
+  readonly 'origin-superseded': { generation: string; seen: string }
+  readonly 'backup-damaged': Reason
   readonly 'relay-loop': { via: string }
   /** Ids of keys: the one that is trusted, and the one that the depot signs with. */
   readonly 'key-untrusted': { pinned: string; offered: string }
@@ -178,7 +181,21 @@ export const FAILURES: { readonly [Code in ErrorCode]: Failure<FailureDetails[Co
   'origin-diverged': {
     title: 'The origin went back in time',
     detail: (d) =>
-      `the origin shows ${d.seen} where ${d.generation} was seen before; an operator must run depot fork or depot adopt`,
+      `${d.generation} is the head here, and another node of the same depot tells of ${d.seen}; at the origin an operator brings back what is lost with depot adopt <url of a replica>, or goes on without it with depot fork`,
+  },
+  'origin-unverified': {
+    title: 'The origin cannot tell whether it has lost generations',
+    detail: (d) =>
+      `none of the nodes that could tell whether ${d.generation} is the newest has been heard; start a replica, or run depot adopt <url of a replica> or depot fork, or start the origin with --allow-unverified if nothing was lost`,
+  },
+  'origin-superseded': {
+    title: 'Another node is the origin now',
+    detail: (d) =>
+      `${d.seen} is of a lineage that another node began after ${d.generation} or before it; start this one as a replica of that one (--role replica --upstream <url>)`,
+  },
+  'backup-damaged': {
+    title: 'The backup cannot be used',
+    detail: (d) => `${d.reason}; take another one`,
   },
   'relay-loop': {
     title: 'Nodes relay to each other in a circle',

@@ -144,6 +144,8 @@ export const LIMITS = {
   accessWaitMs: 15_000,
   accessAgeMs: 60_000,
   tokenIdBytes: 64,
+  /** Lineages that a node tells of in a heartbeat: each fork, restore or takeover begins one. */
+  lineagesTold: 64,
 
   // Signing.
   /** Keys that a depot ever had; and those that sign at the same time, while they overlap. */

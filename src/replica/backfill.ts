@@ -11,7 +11,7 @@ import type { Generation, Gid } from '../model/generation.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Room } from '../pool/pool.ts'
 import { type CopyParts, copyGeneration } from './copy.ts'
-import { Progress } from './progress.ts'
+import { Progress, type ProgressReport } from './progress.ts'
 
 export interface BackfillParts extends CopyParts {
   readonly generations: Pick<Ledger['generations'], 'head' | 'list' | 'isHeld' | 'hold'>
@@ -44,14 +44,20 @@ export class Backfill {
    * Makes it complete here, and held. Why it cannot be, when there is no use in trying again soon. Fails as
    * `copyGeneration` does otherwise, and when the signal is aborted; what came until then is kept.
    */
-  async bring({ gid, record }: Generation, signal: AbortSignal): Promise<Error | undefined> {
+  async bring(
+    { gid, record }: Generation,
+    signal: AbortSignal,
+    onBrought: (report: ProgressReport) => void = () => undefined,
+  ): Promise<Error | undefined> {
     const { generations, room } = this.#parts
     const head = generations.head()
     try {
       await room.demand(LIMITS.replicationBytes)
       const wanted = { metaset: record.metaset, held: head?.record.metaset }
-      await copyGeneration(this.#parts, wanted, new Progress(gid), signal)
+      const progress = new Progress(gid)
+      await copyGeneration(this.#parts, wanted, progress, signal)
       await generations.hold(gid)
+      onBrought(progress.report())
       return undefined
     } catch (error) {
       const isFull = isFailure(error, 'disk-full')

@@ -79,7 +79,7 @@ export class AccessFollower {
 }
 
 /** Fails with `answer-invalid` where a line says what no token can be. */
-async function adoptable(
+export async function adoptable(
   { edition, isWhole, tokens: sent }: AccessChange,
   clock: Pick<Clock, 'monotonic'>,
 ): Promise<TokensSince> {
@@ -92,8 +92,9 @@ async function adoptable(
   return { edition: edition as AccessEdition, isWhole, tokens }
 }
 
-/** What it has used is counted by the node that takes its uploads. */
-function tokenOf({ id, hash, label, scopes, created, expires, revoked }: AccessToken): Token {
+/** What it has used is counted by the node that takes its uploads; a copy of the depot takes it over. */
+function tokenOf({ id, hash, label, scopes, created, ...more }: AccessToken): Token {
+  const { expires, revoked, quotaBytes, usedBytes = 0 } = more
   if (id === '' || id.length > LIMITS.tokenIdBytes) throw strange(`a token called "${clip(id)}"`)
   try {
     return {
@@ -102,7 +103,8 @@ function tokenOf({ id, hash, label, scopes, created, expires, revoked }: AccessT
       label,
       scopes: parseScopes(scopes),
       createdMs: parseInstant(created),
-      usedBytes: 0,
+      usedBytes,
+      ...(quotaBytes === undefined ? {} : { quotaBytes }),
       ...(expires === undefined ? {} : { expiresMs: parseInstant(expires) }),
       ...(revoked === undefined ? {} : { revokedMs: parseInstant(revoked) }),
     }

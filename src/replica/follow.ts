@@ -9,22 +9,17 @@
 import type { Head } from '../depot/head.ts'
 import type { Views } from '../depot/read/views.ts'
 import { isCopy } from '../depot/stage/stages.ts'
-import type { AdoptedRecord, Adoption, Ledger } from '../ledger/ledger.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import { type DepotError, failure, isFailure } from '../model/errors.ts'
-import {
-  checkedRecord,
-  type Generation,
-  type GenerationRecord,
-  type Gid,
-  type Lineage,
-  partsOf,
-} from '../model/generation.ts'
+import { checkedRecord, type Generation, type Gid, partsOf } from '../model/generation.ts'
 import { LIMITS } from '../model/limits.ts'
 import type { Clock, Random } from '../model/world.ts'
 import type { Incoming } from '../pool/pool.ts'
 import { Backfill, type BackfillParts } from './backfill.ts'
-import { type CopyParts, copyGeneration } from './copy.ts'
+import type { CopyParts } from './copy.ts'
 import type { UpstreamTrust } from './keys/trust.ts'
+import type { Target } from './lineage/adoption.ts'
+import { takeGeneration } from './lineage/take.ts'
 import { patient } from './patient.ts'
 import { Progress, type ProgressReport } from './progress.ts'
 import type { Pulls } from './relay/pulls.ts'
@@ -81,10 +76,6 @@ export interface FollowerState {
   readonly refusal: DepotError | undefined
   /** Of the copy under way. */
   readonly progress: ProgressReport | undefined
-}
-
-interface Target extends AdoptedRecord {
-  readonly record: GenerationRecord
 }
 
 export class Follower {
@@ -203,47 +194,12 @@ export class Follower {
 
   /** Everything is durable before the head is; and the head before anybody sees it. */
   async #take(target: Target, progress: Progress, signal: AbortSignal): Promise<Generation> {
-    const { generations, views, head } = this.#parts
-    const held = generations.head()?.record.metaset
-    const wanted = { metaset: target.record.metaset, held }
-    const metaset = await copyGeneration(
-      { ...this.#parts, upstream: this.#upstream },
-      wanted,
-      progress,
-      signal,
-    )
-    const adoption = await this.#adoptionOf(target, signal)
-    signal.throwIfAborted()
-    const generation = await generations.adopt(adoption)
+    const { views, head } = this.#parts
+    const parts = { ...this.#parts, upstream: this.#upstream }
+    const { generation, metaset } = await takeGeneration(parts, target, progress, signal)
     views.keep(generation.gid, metaset)
     head.move(generation)
     return generation
-  }
-
-  /** What the upstream's log has between the own head and the target. */
-  async #adoptionOf(target: Target, signal: AbortSignal): Promise<Adoption> {
-    const after = this.#parts.generations.head()?.record.number ?? -1
-    const records: SentRecord[] = []
-    for await (const sent of this.#upstream.log(after, target.record.number, signal)) records.push(sent)
-    const last = records.at(-1)
-    if (last?.gid !== target.gid) throw this.#otherLog(target, last?.gid)
-    await this.#parts.trust.demand(records, signal)
-    return { lineages: await this.#lineagesOf(records, signal), records }
-  }
-
-  /** A log that does not end with what was announced. Another replica may have told of it before it has it. */
-  #otherLog({ gid, record }: Target, last: Gid | undefined): Error {
-    const isShort = last === undefined || partsOf(last).number < record.number
-    if (isShort && this.#parts.isUpstreamOrigin?.() === false)
-      return failure('generation-behind', { wanted: gid, generation: last ?? 'none' })
-    return failure('origin-diverged', { generation: gid, seen: last ?? 'none' })
-  }
-
-  /** Asked for only when one of them is new. */
-  async #lineagesOf(records: readonly SentRecord[], signal: AbortSignal): Promise<readonly Lineage[]> {
-    const known = this.#parts.generations.lineages()
-    if (records.every(({ gid }) => known.has(partsOf(gid).lineage))) return []
-    return await this.#upstream.lineages(signal)
   }
 
   /** Parts of large blobs that an earlier copy has left, of a generation that was passed over then. */

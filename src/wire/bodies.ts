@@ -168,6 +168,19 @@ export type ScrubLine =
   | { readonly kind: 'damaged'; readonly digest: Digest; readonly reason: string }
   | { readonly kind: 'done'; readonly checked: number; readonly bytes: number; readonly damaged: number }
 
+export interface AdoptRequest {
+  /** Address of a replica that has what was lost. */
+  readonly from: string
+  /** Of the replica, with the scope `replicate`; by default one that is made for that, where it follows this depot. */
+  readonly token?: string
+}
+
+/** A line of the answer to an adoption. The last one is `done`, or `failed` and a problem. */
+export type AdoptLine =
+  | { readonly kind: 'progress'; readonly done: number; readonly needed: number }
+  | { readonly kind: 'done'; readonly gid: string; readonly changed: boolean }
+  | { readonly kind: 'failed'; readonly type: string }
+
 /** RFC 9457, with the details of the failure as further members. */
 export interface ProblemBody {
   /** `/problems/<code>` */

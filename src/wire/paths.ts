@@ -17,6 +17,8 @@ export const PATHS = {
   channels: '/v1/channels',
   stages: '/v1/stages',
   rollback: '/v1/rollback',
+  fork: '/v1/fork',
+  adopt: '/v1/adopt',
   tokens: '/v1/tokens',
   keys: '/v1/keys',
   scrub: '/v1/scrub',

@@ -42,6 +42,9 @@ export interface AccessToken {
   readonly created: string
   readonly expires?: string
   readonly revoked?: string
+  readonly quotaBytes?: number
+  /** At some moment: it moves without a new edition. */
+  readonly usedBytes?: number
 }
 
 export interface ProgressBody {
@@ -63,11 +66,13 @@ export interface HeartbeatRequest {
   readonly progress?: ProgressBody
   /** Code of the failure for which it takes over nothing of its upstream. */
   readonly refused?: string
+  /** Those that descend from others: an origin learns of one that has taken its place. */
+  readonly lineages?: readonly Lineage[]
 }
 
 export type LeaveRequest = Pick<HeartbeatRequest, 'instance'>
 
-export interface NodeBody extends Omit<HeartbeatRequest, 'instance'> {
+export interface NodeBody extends Omit<HeartbeatRequest, 'instance' | 'lineages'> {
   readonly id: string
   readonly seenMsAgo: number
   /** Another process was refused under the same id, a moment ago. */
@@ -101,17 +106,15 @@ export const ObjectsRequest: TUnsafe<ObjectsRequest> = Type.Unsafe(
   ),
 )
 
+const LineageText = Type.Object({
+  id: Type.String({ pattern: '^[a-z][a-z2-7]{11}$' }),
+  parent: Type.Union([Type.String(), Type.Null()]),
+  forkAt: Type.Union([Count, Type.Null()]),
+  reason: Type.Union(['init', 'restore', 'takeover', 'fork'].map((reason) => Type.Literal(reason))),
+})
+
 export const LineagesBody: TUnsafe<LineagesBody> = Type.Unsafe(
-  Type.Object({
-    lineages: Type.Array(
-      Type.Object({
-        id: Type.String({ pattern: '^[a-z][a-z2-7]{11}$' }),
-        parent: Type.Union([Type.String(), Type.Null()]),
-        forkAt: Type.Union([Count, Type.Null()]),
-        reason: Type.Union(['init', 'restore', 'takeover', 'fork'].map((reason) => Type.Literal(reason))),
-      }),
-    ),
-  }),
+  Type.Object({ lineages: Type.Array(LineageText) }),
 )
 
 export const OriginBody: TUnsafe<OriginBody> = Type.Unsafe(
@@ -137,13 +140,19 @@ export const AccessToken: TUnsafe<AccessToken> = Type.Unsafe(
     created: InstantText,
     expires: Type.Optional(InstantText),
     revoked: Type.Optional(InstantText),
+    quotaBytes: Type.Optional(Count),
+    usedBytes: Type.Optional(Count),
   }),
 )
 
 const INSTANCE = { instance: Type.Optional(Type.String({ maxLength: LIMITS.nodeIdBytes })) }
 
 export const HeartbeatRequest: TUnsafe<HeartbeatRequest> = Type.Unsafe(
-  Type.Object({ ...HEARTBEAT, ...INSTANCE }),
+  Type.Object({
+    ...HEARTBEAT,
+    ...INSTANCE,
+    lineages: Type.Optional(Type.Array(LineageText, { maxItems: LIMITS.lineagesTold })),
+  }),
 )
 
 export const LeaveRequest: TUnsafe<LeaveRequest> = Type.Unsafe(Type.Object(INSTANCE))

@@ -192,6 +192,25 @@ export const RollbackRequest: TUnsafe<body.RollbackRequest> = bodyOf(
   ),
 )
 
+export const AdoptRequest: TUnsafe<body.AdoptRequest> = bodyOf(
+  Type.Object(
+    {
+      from: Type.String({
+        maxLength: LIMITS.nodeUrlBytes,
+        pattern: '^https?://[^/?#@\\s]+(/[^?#\\s]*)?$',
+        description: 'address of a replica',
+      }),
+      token: Type.Optional(
+        Type.String({
+          maxLength: 512,
+          description: 'with the scope replicate; by default one that is made for that',
+        }),
+      ),
+    },
+    { additionalProperties: false },
+  ),
+)
+
 export const TokenRequest: TUnsafe<body.TokenRequest> = bodyOf(
   Type.Object(
     {

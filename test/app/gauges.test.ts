@@ -38,7 +38,10 @@ it('a node without a head has none to show, and all the rest', async () => {
   const metrics = new Metrics()
   const sizes = (): never => ({ usedBytes: 4096, fileBytes: 8192 }) as never
   const watching = watchProcess(metrics, { ...at, store: { sizes }, ledger: { sizes }, openingSeconds: 0 })
-  watchOrigin(metrics, at.depot.head, () => false)
+  watchOrigin(metrics, at.depot.head, {
+    state: () => ({ mode: 'fresh', isDraining: false, whenCut: 'serve', isOrigin: true }),
+    known: () => at.depot.head.now().gid,
+  })
   const lines = metrics.text().split('\n')
   for (const line of [
     'depot_generation_number NaN',

@@ -10,6 +10,7 @@ import {
   type Plan,
   planFor,
   type Question,
+  type Unsure,
 } from '../../src/depot/gate.ts'
 
 const MODES: readonly NodeMode[] = ['fresh', 'fenced', 'lag', 'cut', 'boot', 'diverged']
@@ -25,6 +26,7 @@ const QUESTIONS: readonly Question[] = [
   ]),
   { kind: 'staging' },
   { kind: 'write' },
+  { kind: 'word' },
 ]
 
 const STATES: readonly NodeState[] = MODES.flatMap((mode) =>
@@ -218,6 +220,17 @@ const TABLE: readonly (readonly [Question, readonly string[]])[] = [
       'no origin-diverged',
     ],
   ],
+  [
+    { kind: 'word' },
+    [
+      'relay-origin, no origin-unreachable',
+      'relay-origin, no origin-unreachable',
+      'relay-origin, no origin-unreachable',
+      'no origin-unreachable',
+      'no booting',
+      'no origin-diverged',
+    ],
+  ],
 ]
 
 describe('the decision table', () => {
@@ -288,7 +301,7 @@ describe('every cell', () => {
 
   it('does what an origin does only on the origin', () => {
     for (const { state, question, plan } of cells)
-      if ((question.kind === 'write' || question.kind === 'staging') && plan.includes('serve'))
+      if (/^(?:write|staging|word)$/.test(question.kind) && plan.includes('serve'))
         expect(state.isOrigin).toBe(true)
   })
 })
@@ -318,5 +331,55 @@ describe('a node that drains', () => {
     )
     expect(shown(planFor({ kind: 'pinned', pin: 'away' }, state))).toBe('relay, redirect, no draining')
     expect(shown(planFor({ kind: 'entry', floor: 'none' }, state))).toBe('serve')
+  })
+})
+
+describe('an origin that may have lost generations', () => {
+  const REASONS: readonly Unsure[] = ['asking', 'unverified', 'diverged', 'superseded']
+  const plans = (question: Question): readonly string[] =>
+    REASONS.map((unsure) => {
+      const mode = unsure === 'diverged' || unsure === 'superseded' ? 'diverged' : 'fresh'
+      return shown(planFor(question, stateOf(mode, { isOrigin: true, unsure })))
+    })
+
+  it('commits nothing, and says why', () => {
+    expect(plans({ kind: 'write' })).toEqual([
+      'hold, no head-unconfirmed',
+      'no origin-unverified',
+      'no origin-diverged',
+      'no origin-superseded',
+    ])
+  })
+
+  it('takes what is staged as long as that may still be committed', () => {
+    expect(plans({ kind: 'staging' })).toEqual([
+      'serve',
+      'serve',
+      'no origin-diverged',
+      'no origin-superseded',
+    ])
+  })
+
+  it('goes on telling nodes and operators what only it can tell', () => {
+    expect(plans({ kind: 'word' })).toEqual(['serve', 'serve', 'serve', 'serve'])
+  })
+
+  it('serves what it has, and says of nothing that it never was (I13)', () => {
+    for (const question of [
+      { kind: 'entry', floor: 'none' },
+      { kind: 'entry', floor: 'met' },
+      { kind: 'pinned', pin: 'here' },
+      { kind: 'versioned', isHere: true },
+      { kind: 'object', isHere: true },
+    ] as const)
+      expect(plans(question)).toEqual(['serve', 'serve', 'serve', 'serve'])
+    const negative = /not-found|generation-unknown|generation-lost|lineage-foreign|serve/
+    for (const question of [
+      ...['unannounced', 'head', 'lost', 'foreign'].map((floor) => ({ kind: 'entry', floor })),
+      ...['unannounced', 'lost', 'foreign', 'away'].map((pin) => ({ kind: 'pinned', pin })),
+      { kind: 'versioned', isHere: false },
+      { kind: 'object', isHere: false },
+    ] as Question[])
+      for (const plan of plans(question)) expect(plan, JSON.stringify(question)).not.toMatch(negative)
   })
 })

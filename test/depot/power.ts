@@ -62,6 +62,7 @@ export class Power {
         outcomes: this.#through(ledger.outcomes, 'outcomes'),
         tokens: this.#through(ledger.tokens, 'tokens'),
         ring: this.#through(ledger.ring, 'ring'),
+        notes: this.#through(ledger.notes, 'notes'),
       },
     }
   }

@@ -273,6 +273,6 @@ describe('a quota', () => {
 })
 
 function ledgerOf({ ledger }: Stores): Stores['ledger'] {
-  const { generations, stages, changes, blobs, outcomes, tokens, ring } = ledger
-  return { generations, stages, changes, blobs, outcomes, tokens, ring }
+  const { generations, stages, changes, blobs, outcomes, tokens, ring, notes } = ledger
+  return { generations, stages, changes, blobs, outcomes, tokens, ring, notes }
 }

@@ -5,7 +5,8 @@
 import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import type { Depot } from '../../src/depot/depot.ts'
-import { originNode } from '../../src/depot/node.ts'
+import { OriginCheck } from '../../src/depot/lineage/origin-check.ts'
+import { OriginNode } from '../../src/depot/lineage/origin-node.ts'
 import { IdleSockets } from '../../src/http/bounds/idle-sockets.ts'
 import { Metrics } from '../../src/http/metrics.ts'
 import { buildServer, type FaceOptions, type FaceParts } from '../../src/http/server.ts'
@@ -23,7 +24,7 @@ const NO_RATE = { perSecond: 0, burst: 1 }
 /** What a node is among others. */
 export type FacePlace = Pick<
   FaceParts,
-  'standing' | 'relay' | 'elsewhere' | 'whereOrigin' | 'isDraining' | 'node'
+  'standing' | 'relay' | 'elsewhere' | 'whereOrigin' | 'isDraining' | 'node' | 'lineage'
 >
 
 /** `parts` stand in the place of those of the engine, `place` in that of an origin, `options` in that of the usual ones. */
@@ -33,6 +34,13 @@ export async function faceOver(
   place: Partial<FacePlace> = {},
   options: Partial<FaceOptions> = {},
 ): Promise<TestFace> {
+  const isDraining = (): boolean => false
+  const check = new OriginCheck({
+    generations: at.depot.generations,
+    notes: at.stores.ledger.notes,
+    clock: at.clock,
+    allowUnverified: false,
+  })
   const server = await buildServer({
     depot: { ...at.depot, ...parts },
     scrub: async function* () {
@@ -42,13 +50,21 @@ export async function faceOver(
     clock: at.clock,
     random: realRandom,
     metrics: new Metrics(),
-    isDraining: () => false,
+    isDraining,
     sockets: new IdleSockets(),
     node: () => 'face;role=origin;state=fresh;age=0',
-    standing: originNode(at.depot.head, () => false),
+    standing: new OriginNode(at.depot.head, check, isDraining),
     relay: async () => false,
     elsewhere: () => undefined,
     whereOrigin: () => ({ isOrigin: true, url: null }),
+    lineage: {
+      hear: async (testimony) => void (await check.hear(testimony)),
+      left: async (id) => await check.left(id),
+      fork: async () => await Promise.reject(new Error('nobody forks here')),
+      adopt: () => {
+        throw new Error('nobody adopts here')
+      },
+    },
     ...place,
     options: {
       closedReads: false,

@@ -80,6 +80,8 @@ const ROUTES: readonly string[] = [
   'post /v1/tokens',
   'delete /v1/tokens/{id}',
   'post /v1/scrub',
+  'post /v1/fork',
+  'post /v1/adopt',
   'get /v1/nodes',
   'post /v1/nodes/{id}/heartbeat',
   'post /v1/nodes/{id}/leave',

@@ -81,6 +81,7 @@ describe('what nodes learn of tokens', () => {
       scopes: ['read'],
       created: new Date(token.createdMs).toISOString(),
       expires: new Date(expiresMs).toISOString(),
+      quotaBytes: 5,
     })
     for (const hidden of [secret, node.secret, face.token]) expect(answer.text).not.toContain(hidden.slice(6))
   })

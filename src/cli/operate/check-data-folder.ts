@@ -5,6 +5,7 @@
 import { constants } from 'node:fs'
 import { access, readdir, readFile, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import { kindOf } from '../../app/lineage/folder-kind.ts'
 import { LIMITS } from '../../model/limits.ts'
 import { TOKEN_FILE } from '../connection.ts'
 import { countText, sizeText } from '../wording.ts'
@@ -25,6 +26,7 @@ export async function checkDataFolder(folder: string): Promise<Finding[]> {
   if (!there.isDirectory()) return [{ check, state: 'fail', detail: `${folder} is no folder` }]
   return [
     await checkRights(folder),
+    await checkKind(folder),
     await checkFormat(folder),
     await checkToken(folder),
     await checkKeys(folder),
@@ -40,6 +42,20 @@ async function checkRights(folder: string): Promise<Finding> {
   } catch (error) {
     return { check, state: 'fail', detail: `${folder} cannot be used: ${(error as Error).message}` }
   }
+}
+
+/** A folder that no depot starts on. */
+async function checkKind(folder: string): Promise<Finding> {
+  const check = 'kind of folder'
+  const kind = await kindOf(folder)
+  if (kind === undefined) return { check, state: 'ok', detail: 'a data folder' }
+  return kind === 'backup'
+    ? {
+        check,
+        state: 'warn',
+        detail: 'it is a backup: no depot starts on it; check it with depot backup verify',
+      }
+    : { check, state: 'fail', detail: 'a restore into it was cut short; run the same depot restore again' }
 }
 
 async function checkFormat(folder: string): Promise<Finding> {

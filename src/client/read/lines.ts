@@ -1,8 +1,9 @@
 /**
- * The lines of a catalog, a diff and a scrub as values: read by hand and not by a schema, for there may be a million.
+ * The lines of a catalog, a diff, a scrub and an adoption as values: read by hand and not by a schema, for there may be a million.
  */
 import { isDigest } from '../../model/digest.ts'
-import type { DiffLine, ReleaseBody, ScrubLine } from '../../wire/bodies.ts'
+import { isGid } from '../../model/generation.ts'
+import type { AdoptLine, DiffLine, ReleaseBody, ScrubLine } from '../../wire/bodies.ts'
 import type { LineBounds } from '../../wire/ndjson.ts'
 
 /** Room for the longest name, version, summary and reason, with every character escaped. */
@@ -28,6 +29,16 @@ export function diffLineOf(value: unknown): DiffLine | undefined {
 
 export function scrubLineOf(value: unknown): ScrubLine | undefined {
   return isObject(value) && isScrubLine(value) ? (value as unknown as ScrubLine) : undefined
+}
+
+export function adoptLineOf(value: unknown): AdoptLine | undefined {
+  return isObject(value) && isAdoptLine(value) ? (value as unknown as AdoptLine) : undefined
+}
+
+function isAdoptLine({ kind, done, needed, gid, changed, type }: Members): boolean {
+  if (kind === 'progress') return isCount(done) && isCount(needed)
+  if (kind === 'done') return isGid(gid) && typeof changed === 'boolean'
+  return kind === 'failed' && typeof type === 'string'
 }
 
 function isScrubLine({ kind, checked, bytes, damaged, digest, reason }: Members): boolean {

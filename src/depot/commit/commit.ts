@@ -92,6 +92,11 @@ export class Commits {
     })
   }
 
+  /** Does something while nobody commits. */
+  async alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    return await this.#turns.take(work)
+  }
+
   /** What a stage would become now. Fails with `conflict`. */
   async preview(stage: Stage): Promise<Metaset> {
     return (await this.#parts.drafts.plan(stage, 'upload')).metaset

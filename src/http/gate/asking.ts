@@ -70,9 +70,9 @@ function sinceOf({ query, routeOptions }: FastifyRequest): Gid | undefined {
   return isAsked && typeof since === 'string' && isGid(since) ? since : undefined
 }
 
-/** Only where the answer may depend on it is it looked up: what an origin has not is nowhere. */
+/** Only where the answer may depend on it is it looked up: what an origin has not is nowhere, if it is sure that it has all. */
 function versioned({ head, views, node }: Parts, request: FastifyRequest): Soon<Question> {
-  if (node.state().isOrigin) return { kind: 'versioned', isHere: true }
+  if (knowsAll(node)) return { kind: 'versioned', isHere: true }
   const look = async (): Promise<Question> => {
     const view = await views.of(head.now())
     try {
@@ -89,7 +89,7 @@ function versioned({ head, views, node }: Parts, request: FastifyRequest): Soon<
 /** K4. An origin answers for everything, so it need not look twice. */
 export function objectAsking({ pool, nodes, node }: Parts): Asking {
   return (request) => {
-    if (node.state().isOrigin) return { kind: 'object', isHere: true }
+    if (knowsAll(node)) return { kind: 'object', isHere: true }
     const digest = digestOfHex((request.params as { readonly hex: string }).hex)
     if (nodes.has(digest)) return { kind: 'object', isHere: true }
     const look = async (): Promise<Question> => {
@@ -105,7 +105,14 @@ export function objectAsking({ pool, nodes, node }: Parts): Asking {
   }
 }
 
+function knowsAll(node: Node): boolean {
+  const { isOrigin, unsure } = node.state()
+  return isOrigin && unsure === undefined
+}
+
 /** K6. */
 export const stagingAsking: Asking = () => ({ kind: 'staging' })
 /** K7. */
 export const writeAsking: Asking = () => ({ kind: 'write' })
+/** What only the origin can say. */
+export const wordAsking: Asking = () => ({ kind: 'word' })

@@ -156,7 +156,7 @@ export class Gate {
 
   /** No read waits longer for another node than it may wait at all (I16); what changes a depot takes its time. */
   #within(passage: Passage, { kind }: Question): Pick<RelayWish, 'withinMs'> {
-    return kind === 'staging' || kind === 'write' ? {} : { withinMs: this.#askMs(passage) }
+    return kind === 'staging' || kind === 'write' || kind === 'word' ? {} : { withinMs: this.#askMs(passage) }
   }
 
   #askMs(passage: Passage): number {
@@ -220,6 +220,8 @@ const REFUSALS: Readonly<Partial<Record<ErrorCode, (refused: Refused) => DepotEr
   'head-unconfirmed': ({ generation }) => failure('head-unconfirmed', { generation }),
   'origin-unreachable': () => failure('origin-unreachable', { reason: 'it has not answered for a while' }),
   'origin-diverged': ({ generation, known }) => failure('origin-diverged', { generation, seen: known }),
+  'origin-unverified': ({ generation }) => failure('origin-unverified', { generation }),
+  'origin-superseded': ({ generation, known }) => failure('origin-superseded', { generation, seen: known }),
   'blob-unavailable': ({ request }) =>
     failure('blob-unavailable', { digest: digestOfHex((request.params as { readonly hex: string }).hex) }),
   booting: () => failure('booting', {}),

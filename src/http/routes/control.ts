@@ -64,12 +64,13 @@ export function controlRoutes(
  * it has (PROTOCOL §5, K0).
  */
 function demandReady(standing: Node, isEnough: boolean): void {
-  const { mode, isDraining, whenCut, isSilent } = standing.state()
+  const { mode, isDraining, whenCut, isSilent, unsure } = standing.state()
   if (isDraining) throw failure('draining', {})
   if (mode === 'boot') throw failure('booting', {})
   // One that knows of a newer head and cannot get it answers for none, and still has all that is pinned.
   const isLost = mode === 'cut' || (mode === 'lag' && isSilent === true)
-  const serves = mode === 'diverged' || (isLost && whenCut === 'serve')
+  // An origin that may have lost its newest generations would show clients an older head than they have seen.
+  const serves = mode === 'diverged' || unsure !== undefined || (isLost && whenCut === 'serve')
   if (serves ? !isEnough : isLost) throw failure('head-unconfirmed', { generation: standing.known() })
 }
 

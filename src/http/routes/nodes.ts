@@ -5,19 +5,23 @@
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
 import type { Depot } from '../../depot/depot.ts'
+import type { Testimony } from '../../depot/lineage/origin-check.ts'
 import type { NodeReport } from '../../depot/roster.ts'
 import { failure } from '../../model/errors.ts'
+import type { Lineage } from '../../model/generation.ts'
 import { LIMITS } from '../../model/limits.ts'
 import { clip } from '../../model/name.ts'
 import { parseNodeId } from '../../wire/node-label.ts'
 import { PATHS } from '../../wire/paths.ts'
 import { HeartbeatRequest, LeaveRequest, NodesBody } from '../../wire/replication.ts'
 import type { Guard } from '../guard.ts'
+import type { LineageFace } from './lineage/lineage.ts'
 
 type Parts = Pick<Depot, 'head' | 'roster'>
+type HeartbeatParts = Parts & { readonly lineage: Pick<LineageFace, 'hear' | 'left'> }
 
 /** For nodes. */
-export function heartbeatRoutes(server: FastifyInstance, parts: Parts): void {
+export function heartbeatRoutes(server: FastifyInstance, parts: HeartbeatParts): void {
   server.post<{ Params: { readonly id: string }; Body: HeartbeatRequest }>(
     `${PATHS.nodes}/:id/heartbeat`,
     {
@@ -29,8 +33,10 @@ export function heartbeatRoutes(server: FastifyInstance, parts: Parts): void {
       },
     },
     async (request, reply) => {
-      const { id } = request.params
-      parts.roster.hear(parseNodeId(id), reportOf(request.body), request.body.instance)
+      const id = parseNodeId(request.params.id)
+      const report = reportOf(request.body)
+      parts.roster.hear(id, report, request.body.instance)
+      await parts.lineage.hear(testimonyOf(id, report, request.body.lineages))
       return reply.header('cache-control', 'private, no-store').send(nodesBody(parts))
     },
   )
@@ -46,7 +52,9 @@ export function heartbeatRoutes(server: FastifyInstance, parts: Parts): void {
       },
     },
     async (request, reply) => {
-      parts.roster.forget(parseNodeId(request.params.id), request.body.instance)
+      const id = parseNodeId(request.params.id)
+      parts.roster.forget(id, request.body.instance)
+      await parts.lineage.left(id)
       return reply.code(204).header('cache-control', 'private, no-store').send()
     },
   )
@@ -82,6 +90,22 @@ function reportOf({ role, state, head, known, ...more }: HeartbeatRequest): Node
     ...(lagSeconds === undefined ? {} : { lagSeconds }),
     ...(progress === undefined ? {} : { progress: progressOf(progress) }),
     ...(refused === undefined ? {} : { refused }),
+  }
+}
+
+/** What the origin weighs of it. */
+function testimonyOf(
+  id: string,
+  { head, known, state, publicUrl }: NodeReport,
+  lineages: readonly Lineage[] | undefined,
+): Testimony {
+  return {
+    id,
+    head,
+    known,
+    isDiverged: state === 'diverged',
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+    ...(lineages === undefined ? {} : { lineages }),
   }
 }
 

@@ -62,7 +62,8 @@ async function* linesOf(
   tokens: readonly Token[],
 ): AsyncGenerator<AccessHead | AccessToken> {
   yield first
-  for (const { id, hash, label, scopes, createdMs, expiresMs, revokedMs } of tokens)
+  for (const { id, hash, label, scopes, createdMs, ...more } of tokens) {
+    const { expiresMs, revokedMs, quotaBytes, usedBytes } = more
     yield {
       id,
       hash,
@@ -71,5 +72,8 @@ async function* linesOf(
       created: instantOf(createdMs),
       ...(expiresMs === undefined ? {} : { expires: instantOf(expiresMs) }),
       ...(revokedMs === undefined ? {} : { revoked: instantOf(revokedMs) }),
+      ...(quotaBytes === undefined ? {} : { quotaBytes }),
+      ...(usedBytes === 0 ? {} : { usedBytes }),
     }
+  }
 }

@@ -4,11 +4,10 @@
  *
  * A depot that has signed nothing yet is taken as it is; from its first signature on nothing counts without one.
  */
-import type { Keys } from '../../depot/keys/keys.ts'
 import { type DepotError, failure, isFailure } from '../../model/errors.ts'
 import { checkedRecord } from '../../model/generation.ts'
 import type { KeyId } from '../../model/keys/key.ts'
-import { ledOn, type Pinned, pinnedFor } from '../../model/keys/pinned.ts'
+import { ledOn, type Pinned, type PinnedRing, pinnedFor } from '../../model/keys/pinned.ts'
 import { currentKey, isKeyRing, type KeyRing } from '../../model/keys/ring.ts'
 import { demandSigned, type SignedRecord, signersOf } from '../../model/keys/signed.ts'
 import { type Trust, trustIn } from '../../model/keys/trust.ts'
@@ -18,7 +17,10 @@ import { type KeysBody, ringIn } from '../../wire/keys.ts'
 import type { SentRecord } from '../upstream.ts'
 
 export interface UpstreamTrustParts {
-  readonly keys: Pick<Keys, 'view' | 'adopt'>
+  readonly keys: {
+    readonly view: () => PinnedRing | undefined
+    readonly adopt: (ring: PinnedRing) => Promise<void>
+  }
   /** The key ring of the upstream as it is. */
   readonly ask: (signal: AbortSignal) => Promise<KeysBody | undefined>
   /** The key that an operator says is the depot's. */
