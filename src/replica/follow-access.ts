@@ -17,7 +17,7 @@ import { slices } from '../model/slice.ts'
 import type { Clock, Random } from '../model/world.ts'
 import type { AccessToken } from '../wire/replication.ts'
 import type { AccessChange } from './origin-calls.ts'
-import { overAndOver, type Sleep, WaitingAsk } from './sleep.ts'
+import { overAndOver, type Sleep, unlessSilent, WaitingAsk } from './sleep.ts'
 
 export interface AccessFollowerParts {
   readonly access: Pick<Access, 'edition' | 'adopt' | 'confirm'>
@@ -63,11 +63,7 @@ export class AccessFollower {
     const { access, changeAfter, clock, events } = this.#parts
     const asked = clock.monotonic()
     await this.#asks.once(
-      async (waitMs) => {
-        // An origin that falls silent in the middle is given up.
-        const timed = AbortSignal.any([signal, AbortSignal.timeout(waitMs + LIMITS.upstreamSilenceMs)])
-        return await changeAfter(access.edition(), waitMs, timed)
-      },
+      async (waitMs) => await changeAfter(access.edition(), waitMs, unlessSilent(signal, waitMs)),
       async (change) => {
         const adopted = await adoptable(change, clock)
         await access.adopt(adopted)

@@ -36,14 +36,7 @@ export async function accessAfter(
   waitMs: number,
   signal: AbortSignal,
 ): Promise<AccessChange | undefined> {
-  const query = edition === undefined ? '' : `?after=${encodeURIComponent(edition)}`
-  const headers = { prefer: `wait=${Math.floor(waitMs / 1000)}` }
-  return await reaching(async () => {
-    const answer = await caller.call({ path: PATHS.access + query, headers, expect: [304] }, signal)
-    if (answer.status !== 304) return await changeIn(answer)
-    await answer.discard()
-    return undefined
-  })
+  return await newsAfter(caller, { path: PATHS.access, edition, waitMs, signal }, changeIn)
 }
 
 /**
@@ -56,11 +49,28 @@ export async function keysAfter(
   waitMs: number,
   signal: AbortSignal,
 ): Promise<KeysBody | undefined> {
+  const ask = { path: PATHS.copiedKeys, edition, waitMs, signal }
+  return await newsAfter(caller, ask, async (answer) => await answer.json(KeysBody, LIMITS.keyRingBytes))
+}
+
+interface EditionAsk {
+  readonly path: string
+  readonly edition: string | undefined
+  readonly waitMs: number
+  readonly signal: AbortSignal
+}
+
+/** What has another edition than that, as `read` takes it from the answer; undefined when there was none in time. */
+async function newsAfter<News>(
+  caller: Pick<Caller, 'call'>,
+  { path, edition, waitMs, signal }: EditionAsk,
+  read: (answer: Answer) => Promise<News>,
+): Promise<News | undefined> {
   const query = edition === undefined ? '' : `?after=${encodeURIComponent(edition)}`
   const headers = { prefer: `wait=${Math.floor(waitMs / 1000)}` }
   return await reaching(async () => {
-    const answer = await caller.call({ path: PATHS.copiedKeys + query, headers, expect: [304] }, signal)
-    if (answer.status !== 304) return await answer.json(KeysBody, LIMITS.keyRingBytes)
+    const answer = await caller.call({ path: path + query, headers, expect: [304] }, signal)
+    if (answer.status !== 304) return await read(answer)
     await answer.discard()
     return undefined
   })

@@ -60,6 +60,11 @@ export async function overAndOver(
   }
 }
 
+/** For an ask that may wait so long: who falls silent in the middle is given up. */
+export function unlessSilent(signal: AbortSignal, waitMs: number): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(waitMs + LIMITS.upstreamSilenceMs)])
+}
+
 /**
  * One ask after another for what is new, at somebody who lets an ask wait. Only after one that was answered, and whose
  * answer was taken, the next one waits.

@@ -13,7 +13,7 @@ import { isSignedWell } from '../../model/keys/signed.ts'
 import { LIMITS } from '../../model/limits.ts'
 import type { Clock, Random } from '../../model/world.ts'
 import type { KeysBody } from '../../wire/keys.ts'
-import { overAndOver, type Sleep, WaitingAsk } from '../sleep.ts'
+import { overAndOver, type Sleep, unlessSilent, WaitingAsk } from '../sleep.ts'
 import type { SentRecord, Upstream } from '../upstream.ts'
 import type { UpstreamTrust } from './trust.ts'
 
@@ -71,10 +71,7 @@ export class KeyFollower {
     const { trust, keysAfter, events } = this.#parts
     try {
       await this.#asks.once(
-        async (waitMs) => {
-          const timed = AbortSignal.any([signal, AbortSignal.timeout(waitMs + LIMITS.upstreamSilenceMs)])
-          return await keysAfter(this.#seen, waitMs, timed)
-        },
+        async (waitMs) => await keysAfter(this.#seen, waitMs, unlessSilent(signal, waitMs)),
         async (body) => {
           await trust.take(body)
           this.#seen = body.edition
