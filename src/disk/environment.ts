@@ -86,7 +86,7 @@ export class Environment {
       const durable = new Durable(nodeFiles)
       await durable.sync(path, 'old')
       await durable.sync(folder, 'folder')
-      return new Environment(parts, opened, await Headroom.of(path, () => endOf(opened)))
+      return new Environment(parts, opened, await Headroom.of(path, () => endIn(statsOf(opened))))
     } catch (cause) {
       await root?.close()
       if (isFailure(cause)) throw cause
@@ -105,7 +105,7 @@ export class Environment {
     const stats = [...this.#tables].map(([name, table]) => [name, table.getStats() as Pages] as const)
     const pages = stats.reduce((sum, [, table]) => sum + pagesOf(table), pagesOf(root) + pagesOf(root.free))
     return {
-      fileBytes: endOf(this.#root),
+      fileBytes: endIn(root),
       usedBytes: (pages + META_PAGES) * root.pageSize,
       tables: Object.fromEntries(
         stats.map(([name, table]) => [name, { rows: table.entryCount, pages: pagesOf(table) }]),
@@ -225,8 +225,7 @@ function statsOf(root: Root): RootStats {
 }
 
 /** In bytes: all that is behind it nobody has used. */
-function endOf(root: Root): number {
-  const { lastPageNumber, pageSize } = statsOf(root)
+function endIn({ lastPageNumber, pageSize }: RootStats): number {
   return (lastPageNumber + 1) * pageSize
 }
 

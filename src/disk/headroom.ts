@@ -67,7 +67,7 @@ export class Headroom {
    * before it begins with what the file system says, as ENOSPC.
    */
   hold<Result>(load: Load, work: () => Promise<Result>): Promise<Result> {
-    if (this.#waiting === 0 && this.left() - load.bytes >= aheadOf(this.#endOfPages()) / 2)
+    if (this.#waiting === 0 && this.#hasAhead(load.bytes, this.#endOfPages()))
       return this.#counted(load, work)
     this.#waiting += 1
     const begun = this.#last.then(async () => {
@@ -83,8 +83,8 @@ export class Headroom {
   }
 
   /** What another transaction may write. At least: what one has just written may count twice until its end is told. */
-  left(): number {
-    return this.#backed - this.#endOfPages() - this.#open - MARGIN
+  left(end: number = this.#endOfPages()): number {
+    return this.#backed - end - this.#open - MARGIN
   }
 
   async close(): Promise<void> {
@@ -101,20 +101,25 @@ export class Headroom {
     }
   }
 
+  /** Whether half of what is to be ahead would be left. */
+  #hasAhead(bytes: number, end: number): boolean {
+    return this.left(end) - bytes >= aheadOf(end) / 2
+  }
+
   /** A full disk is no failure while there is enough: a commit may take the last of it, an upload half. */
   async #prepare({ bytes, purpose }: Load): Promise<void> {
-    const half = aheadOf(this.#endOfPages()) / 2
-    if (this.left() - bytes >= half) return
+    const end = this.#endOfPages()
+    if (this.#hasAhead(bytes, end)) return
     try {
-      await this.#extend(bytes)
+      await this.#extend(bytes, end)
     } catch (error) {
-      if (!isFull(error) || this.left() < bytes + (purpose === 'upload' ? half : 0)) throw error
+      const isEnough = purpose === 'upload' ? this.#hasAhead(bytes, this.#endOfPages()) : this.left() >= bytes
+      if (!isFull(error) || !isEnough) throw error
     }
   }
 
   /** Gives the file blocks for so many bytes beside what is there. Never where a transaction may write meanwhile. */
-  async #extend(bytes: number): Promise<void> {
-    const end = this.#endOfPages()
+  async #extend(bytes: number, end: number): Promise<void> {
     assert(this.#backed >= end, 'no transaction writes more than it said')
     const wanted = end + this.#open + MARGIN + bytes + aheadOf(end)
     while (this.#backed < wanted) {
