@@ -7,7 +7,7 @@
 import { canonicalBytes } from './canonical.ts'
 import { type Digest, digestOf, hexOf, isDigest, parseDigest } from './digest.ts'
 import { failure } from './errors.ts'
-import { parseInstant } from './instant.ts'
+import { instantOf, parseInstant } from './instant.ts'
 import { clip } from './name.ts'
 
 declare const brand: unique symbol
@@ -86,6 +86,30 @@ export function lineageOf(random: Uint8Array): LineageId {
 export function encodeRecord(record: GenerationRecord): Buffer {
   return canonicalBytes({ ...record })
 }
+
+/**
+ * The record of the generation that comes after `parent`, created at `nowMs` or, where the clock is behind, a millisecond
+ * after the parent (PROTOCOL §1). In the same lineage and under the next number, unless `wish` says otherwise.
+ */
+export function recordAfter(
+  { gid, record: before }: Pick<Generation, 'gid' | 'record'>,
+  nowMs: number,
+  wish: NextRecord,
+): GenerationRecord {
+  return {
+    v: 1,
+    number: before.number + 1,
+    lineage: before.lineage,
+    ...wish,
+    parent: gid,
+    parentDigest: digestOf(encodeRecord(before)),
+    created: instantOf(Math.max(nowMs, parseInstant(before.created) + 1)),
+  }
+}
+
+/** What a record says that does not follow from its parent. */
+export type NextRecord = Pick<GenerationRecord, 'metaset' | 'publisher' | 'message' | 'rollbackOf'> &
+  Partial<Pick<GenerationRecord, 'number' | 'lineage'>>
 
 /** The id of a record, given its canonical bytes. */
 export function gidOf(record: GenerationRecord, bytes: Uint8Array = encodeRecord(record)): Gid {

@@ -8,14 +8,7 @@ import type { Flip, Ledger, Stage, StageId } from '../../ledger/ledger.ts'
 import { encodeMetaset, type Metaset } from '../../metaset/metaset.ts'
 import { type Digest, digestOf } from '../../model/digest.ts'
 import { failure } from '../../model/errors.ts'
-import {
-  encodeRecord,
-  type Generation,
-  type GenerationRecord,
-  type Gid,
-  gidOf,
-} from '../../model/generation.ts'
-import { instantOf, parseInstant } from '../../model/instant.ts'
+import { encodeRecord, type Generation, type Gid, gidOf, recordAfter } from '../../model/generation.ts'
 import { LIMITS } from '../../model/limits.ts'
 import { demandText } from '../../model/name.ts'
 import type { Clock } from '../../model/world.ts'
@@ -192,18 +185,12 @@ export class Commits {
   }
 
   #flipOf(parent: Generation, metaset: Digest, wish: ApplyWish): Flip {
-    const record: GenerationRecord = {
-      v: 1,
-      number: parent.record.number + 1,
-      lineage: parent.record.lineage,
-      parent: parent.gid,
-      parentDigest: digestOf(encodeRecord(parent.record)),
+    const record = recordAfter(parent, this.#parts.clock.now(), {
       metaset,
-      created: instantOf(Math.max(this.#parts.clock.now(), parseInstant(parent.record.created) + 1)),
       publisher: wish.publisher,
       message: wish.message,
       ...(wish.rollbackOf === undefined ? {} : { rollbackOf: wish.rollbackOf }),
-    }
+    })
     const bytes = encodeRecord(record)
     const gid = gidOf(record, bytes)
     const { stage } = wish

@@ -6,16 +6,14 @@
  */
 import { strict as assert } from 'node:assert'
 import type { Ledger } from '../../ledger/ledger.ts'
-import { digestOf } from '../../model/digest.ts'
 import {
   encodeRecord,
   type Generation,
-  type GenerationRecord,
   gidOf,
   type Lineage,
   lineageOf,
+  recordAfter,
 } from '../../model/generation.ts'
-import { instantOf, parseInstant } from '../../model/instant.ts'
 import type { Clock, Random } from '../../model/world.ts'
 
 export interface ForkParts {
@@ -47,17 +45,13 @@ export async function forkLineage(parts: ForkParts, wish: ForkWish): Promise<Gen
     forkAt: before.number,
     reason: wish.reason,
   }
-  const record: GenerationRecord = {
-    v: 1,
+  const record = recordAfter(parent, clock.now(), {
     number: firstNumberAbove(Math.max(wish.highest, before.number)),
     lineage: lineage.id,
-    parent: parent.gid,
-    parentDigest: digestOf(encodeRecord(before)),
     metaset: before.metaset,
-    created: instantOf(Math.max(clock.now(), parseInstant(before.created) + 1)),
     publisher: wish.publisher,
     message: `${wish.reason} of ${parent.gid}`,
-  }
+  })
   const bytes = encodeRecord(record)
   return await generations.flip({ expected: parent.gid, gid: gidOf(record, bytes), record, bytes, lineage })
 }
