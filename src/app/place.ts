@@ -2,12 +2,13 @@
  * The place of a node among the others: an origin stands for itself; what a replica is stands in `replica-place.ts`.
  */
 import type { Depot } from '../depot/depot.ts'
-import type { Verdict } from '../depot/lineage/origin-check.ts'
+import type { Unsure } from '../depot/gate.ts'
 import type { Node } from '../depot/node.ts'
 import type { Examine } from '../depot/read/examine.ts'
 import type { Elsewhere, Relay } from '../http/gate/gate.ts'
 import type { Metrics } from '../http/metrics.ts'
 import type { LineageFace } from '../http/routes/lineage/lineage.ts'
+import type { ErrorCode } from '../model/failures.ts'
 import type { Clock, Log, Random } from '../model/world.ts'
 import type { DiskStore } from '../pool/open-disk.ts'
 import { NodeLabels } from '../wire/node-label.ts'
@@ -48,18 +49,18 @@ export interface Place extends AsyncDisposable {
 
 /** The one that commits is sure of its head, unless those who follow it tell otherwise. */
 export function originPlace(config: Config, parts: PlaceParts): Place {
-  const { depot, metrics, isDraining } = parts
+  const { depot, metrics } = parts
   const { data, allowUnverified } = config
   const lineage = new OriginLineage({ ...parts, data, allowUnverified })
-  const { node, check } = lineage
+  const { node } = lineage
   watchOrigin(metrics, depot.head, node)
   const id = config.nodeId ?? 'origin'
   const labels = new NodeLabels()
   const label = (): string => {
-    const { kind } = check.verdict()
-    const { mode } = node.state()
-    const state = isDraining() ? 'drain' : mode
-    return labels.textOf({ id, role: 'origin', state, ageSeconds: 0, ...WHY[kind] })
+    const { mode, unsure, isDraining } = node.state()
+    const why = unsure && WHY[unsure]
+    const state = isDraining ? 'drain' : mode
+    return labels.textOf({ id, role: 'origin', state, ageSeconds: 0, ...(why === undefined ? {} : { why }) })
   }
   return {
     face: {
@@ -83,8 +84,8 @@ export function originPlace(config: Config, parts: PlaceParts): Place {
 }
 
 /** Codes of failures, as the label of a node has them. */
-const WHY: Readonly<Partial<Record<Verdict['kind'], { readonly why: string }>>> = {
-  unverified: { why: 'origin-unverified' },
-  diverged: { why: 'origin-diverged' },
-  superseded: { why: 'origin-superseded' },
+const WHY: Readonly<Partial<Record<Unsure, ErrorCode>>> = {
+  unverified: 'origin-unverified',
+  diverged: 'origin-diverged',
+  superseded: 'origin-superseded',
 }
