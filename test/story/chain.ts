@@ -9,6 +9,12 @@ import { type Served, served } from './served.ts'
 
 const READY = { timeout: 20_000 }
 
+interface FollowerOptions {
+  readonly listen?: string
+  readonly folder?: string
+  readonly token?: string
+}
+
 export class Chain implements AsyncDisposable {
   readonly origin: Served
   readonly folder: TemporaryFolder
@@ -31,14 +37,21 @@ export class Chain implements AsyncDisposable {
 
   /** Starts one, and waits until it is ready. */
   async replica(id: string, upstream: string, listen = '127.0.0.1:0'): Promise<Served> {
+    const node = await this.follower(id, upstream, { listen })
+    await expect.poll(async () => (await fetch(`${node.url}/readyz`)).status, READY).toBe(200)
+    return node
+  }
+
+  /** The same, whatever becomes of it; by default in a folder of its own, and for the admin of the first origin. */
+  async follower(id: string, upstream: string, options: FollowerOptions = {}): Promise<Served> {
+    const { listen = '127.0.0.1:0', folder = id, token = this.origin.token } = options
     const node = await served({
-      data: join(this.folder.path, id),
+      data: join(this.folder.path, folder),
       flags: ['--role', 'replica', '--upstream', upstream, '--node-id', id, '--listen', listen],
       environment: { DEPOT_UPSTREAM_TOKEN: this.token },
-      token: this.origin.token,
+      token,
     })
     this.#nodes.push(node)
-    await expect.poll(async () => (await fetch(`${node.url}/readyz`)).status, READY).toBe(200)
     return node
   }
 

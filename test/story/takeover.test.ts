@@ -56,12 +56,7 @@ it('others follow it without a new copy, and the old origin commits nothing any 
   // The old origin comes back, and a replica that is still pointed to it tells what it has.
   const oldAddress = new URL(origin.url).host
   await using old = await served({ data: dataOf('origin'), flags: ['--listen', oldAddress] })
-  await using pointedWrong = await served({
-    data: dataOf('r2'),
-    flags: ['--role', 'replica', '--upstream', old.url, '--node-id', 'r2'],
-    environment: { DEPOT_UPSTREAM_TOKEN: chain.token },
-    token: origin.token,
-  })
+  const pointedWrong = await chain.follower('r2', old.url)
   await expect.poll(async () => await headAt(old), SOON).toBe(`200 ${last} origin diverged`)
   expect(await publishNumber(old, 5).catch((error: Error) => error)).toMatchObject({
     code: 'origin-superseded',
@@ -73,11 +68,6 @@ it('others follow it without a new copy, and the old origin commits nothing any 
   await old.end('SIGKILL')
 
   // And it is of use as a replica of the new one.
-  await using back = await served({
-    data: dataOf('origin'),
-    flags: ['--role', 'replica', '--upstream', newOrigin.url, '--node-id', 'r3'],
-    environment: { DEPOT_UPSTREAM_TOKEN: chain.token },
-    token: newOrigin.token,
-  })
+  const back = await chain.follower('r3', newOrigin.url, { folder: 'origin', token: newOrigin.token })
   await expect.poll(async () => await headAt(back), SOON).toBe(`200 ${next} r3 fresh`)
 })
